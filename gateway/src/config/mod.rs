@@ -1,0 +1,1 @@
+//! Typed settings, one struct a topic; unknown keys are errors.

@@ -1,0 +1,1 @@
+//! Reconcilers: compare wanted with actual, take no input, may run twice.

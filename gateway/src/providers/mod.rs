@@ -1,0 +1,1 @@
+//! Outward services as traits.

@@ -1,0 +1,1 @@
+//! Composition root: builds the rooms, holds the tasks, drains them in order.

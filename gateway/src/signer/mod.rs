@@ -1,0 +1,1 @@
+//! The signer: trait, client of the separate process, and that process.
