@@ -1,0 +1,189 @@
+//! The process itself and what it leans on.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// This process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeConfig {
+    /// Name of this node among the nodes of one database.
+    pub id: String,
+    /// Folder of everything this node keeps.
+    pub data_dir: PathBuf,
+    /// Longest orderly shutdown; after it the process ends as it is.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            id: "node-1".to_owned(),
+            data_dir: "sealgate-data".into(),
+            drain_timeout_ms: 15_000,
+        }
+    }
+}
+
+impl NodeConfig {
+    /// Longest orderly shutdown.
+    #[must_use]
+    pub const fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+}
+
+/// The HTTP interface.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Address. TLS is a reverse proxy's work, so the default is loopback.
+    pub listen: String,
+    /// Largest request body.
+    pub max_body_bytes: usize,
+    /// Longest request, event streams excepted.
+    pub request_timeout_ms: u64,
+    /// Requests a second of one token.
+    pub token_rate: u32,
+    /// Requests at once of one token.
+    pub token_burst: u32,
+    /// Open event streams.
+    pub max_event_streams: usize,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            max_body_bytes: 4 * 1024 * 1024,
+            request_timeout_ms: 30_000,
+            token_rate: 200,
+            token_burst: 1_000,
+            max_event_streams: 1_024,
+        }
+    }
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// `sqlite:///abs/path/file.db` or `postgres://…`; empty means a file in the data directory.
+    pub url: String,
+    /// Connections for readers (and, on PostgreSQL, writers).
+    pub connections: u32,
+    /// Longest wait for a connection or a lock.
+    pub acquire_timeout_ms: u64,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            connections: 8,
+            acquire_timeout_ms: 10_000,
+        }
+    }
+}
+
+/// The signer: a separate process on a socket, or (demo and tests) this one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignerConfig {
+    /// Sign in this process. Only for development: the gateway then holds the keys.
+    pub in_process: bool,
+    /// Socket of the signer process; relative paths are under the data directory.
+    pub socket: PathBuf,
+    /// Folder of the keys, for the signer process or `in_process`.
+    pub keys_dir: PathBuf,
+    /// Longest wait for an answer.
+    pub timeout_ms: u64,
+    /// Requests under way at once.
+    pub in_flight: usize,
+}
+
+impl Default for SignerConfig {
+    fn default() -> Self {
+        Self {
+            in_process: false,
+            socket: "run/signer/signer.sock".into(),
+            keys_dir: "keys".into(),
+            timeout_ms: 5_000,
+            in_flight: 64,
+        }
+    }
+}
+
+/// The bus of committed events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BusConfig {
+    /// Run it.
+    pub enabled: bool,
+    /// How often the canary flies.
+    pub canary_ms: u64,
+    /// A canary older than this rebuilds the bus.
+    pub canary_limit_ms: u64,
+}
+
+impl Default for BusConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            canary_ms: 1_000,
+            canary_limit_ms: 10_000,
+        }
+    }
+}
+
+/// Short messages.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SmsConfig {
+    /// Who sends them.
+    pub provider: SmsProvider,
+}
+
+/// Who sends short messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmsProvider {
+    /// Written to the log, the number redacted.
+    #[default]
+    Log,
+    /// Kept in memory, for tests.
+    Memory,
+}
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,sealgate::ingress=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Auto,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
