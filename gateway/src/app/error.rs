@@ -1,0 +1,74 @@
+//! Why a use case did not happen. Knows nothing of HTTP.
+
+use crate::providers::sms::SmsError;
+
+use super::access::{Reach, Scope};
+
+/// Why a use case did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// No such thing, or none the actor may know of.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The token is missing, unknown, expired or revoked.
+    #[error("not authenticated: {0}")]
+    Unauthenticated(AuthFailure),
+    /// The actor lacks the right.
+    #[error("not permitted: needs {} ({reach:?})", scope.name())]
+    Denied {
+        /// The scope it needs.
+        scope: Scope,
+        /// Whether it must be the platform's.
+        reach: Reach,
+    },
+    /// The state of things forbids it and no business rule has a name for it.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// It was changed in the meantime.
+    #[error("it is at version {current}")]
+    Stale {
+        /// The version it has now.
+        current: i64,
+    },
+    /// A value no field of its kind may have.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// Path of the field.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Too often: after this many seconds again.
+    #[error("again in {0} s")]
+    TooOften(u64),
+    /// The message service failed.
+    #[error("a text message was not sent")]
+    Sms(#[from] SmsError),
+}
+
+/// Why a token was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthFailure {
+    /// There is none, or it has not the form of one.
+    #[error("no token")]
+    Missing,
+    /// Nobody has it.
+    #[error("unknown token")]
+    Unknown,
+    /// Its time is over.
+    #[error("expired token")]
+    Expired,
+    /// It was revoked.
+    #[error("revoked token")]
+    Revoked,
+}
+
+impl AppError {
+    /// A refused field.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}

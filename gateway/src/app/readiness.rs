@@ -1,0 +1,74 @@
+//! Whether this node should receive traffic. Rooms set their own flag; `/readyz` reads them all.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// Flags of the rooms; starts with nothing ready.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness {
+    flags: Arc<Flags>,
+}
+
+#[derive(Debug, Default)]
+struct Flags {
+    front: AtomicBool,
+    bus: AtomicBool,
+    store: AtomicBool,
+    draining: AtomicBool,
+}
+
+/// One answer of [`Readiness::report`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// The front accepts seals.
+    pub front: bool,
+    /// The bus canary came through.
+    pub bus: bool,
+    /// The last write to the database succeeded.
+    pub store: bool,
+    /// Shutting down.
+    pub draining: bool,
+}
+
+impl Report {
+    /// All is well.
+    #[must_use]
+    pub const fn ready(self) -> bool {
+        self.front && self.bus && self.store && !self.draining
+    }
+}
+
+impl Readiness {
+    /// The front accepts seals, or no longer.
+    pub fn set_front(&self, up: bool) {
+        self.flags.front.store(up, Ordering::Relaxed);
+    }
+
+    /// The bus canary came through, or did not.
+    pub fn set_bus(&self, up: bool) {
+        self.flags.bus.store(up, Ordering::Relaxed);
+    }
+
+    /// The database takes writes, or does not.
+    pub fn set_store(&self, up: bool) {
+        self.flags.store.store(up, Ordering::Relaxed);
+    }
+
+    /// From now on this node is leaving.
+    pub fn drain(&self) {
+        self.flags.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Everything at once.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            front: self.flags.front.load(Ordering::Relaxed),
+            bus: self.flags.bus.load(Ordering::Relaxed),
+            store: self.flags.store.load(Ordering::Relaxed),
+            draining: self.flags.draining.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Titles of problems in both languages. Rules of the domain bring their own.
+
+/// Code, Chinese, English.
+const TITLES: &[(&str, &str, &str)] = &[
+    ("bad_request", "请求有误", "Bad request"),
+    (
+        "malformed_json",
+        "请求体不是有效的 JSON",
+        "The body is not valid JSON",
+    ),
+    ("invalid_body", "请求内容无效", "The body is not valid"),
+    (
+        "invalid_query",
+        "查询参数无效",
+        "A query parameter is not valid",
+    ),
+    (
+        "invalid_path",
+        "路径参数无效",
+        "A path parameter is not valid",
+    ),
+    ("invalid_header", "请求头无效", "A header is not valid"),
+    (
+        "bad_cursor",
+        "分页游标无效",
+        "The paging cursor is not valid",
+    ),
+    ("unauthenticated", "未认证", "Not authenticated"),
+    ("token_expired", "令牌已过期", "The token has expired"),
+    ("token_revoked", "令牌已撤销", "The token was revoked"),
+    ("forbidden", "没有权限", "Not permitted"),
+    ("not_found", "未找到", "Not found"),
+    ("method_not_allowed", "不支持该方法", "Method not allowed"),
+    ("request_timeout", "请求超时", "The request took too long"),
+    (
+        "conflict",
+        "与当前状态冲突",
+        "In conflict with the current state",
+    ),
+    (
+        "request_in_flight",
+        "相同的请求正在处理",
+        "The same request is being processed",
+    ),
+    (
+        "precondition_failed",
+        "内容已被修改",
+        "Changed in the meantime",
+    ),
+    ("body_too_large", "请求体过大", "The body is too large"),
+    (
+        "unsupported_media_type",
+        "不支持的内容类型",
+        "Unsupported media type",
+    ),
+    (
+        "idempotency_mismatch",
+        "幂等键已用于其他请求",
+        "The idempotency key was used for another request",
+    ),
+    (
+        "precondition_required",
+        "缺少 If-Match",
+        "If-Match is required",
+    ),
+    ("rate_limited", "请求过于频繁", "Too many requests"),
+    ("internal", "服务器内部错误", "Internal error"),
+    (
+        "provider_failed",
+        "外部服务不可用",
+        "An outside service failed",
+    ),
+    ("unavailable", "服务暂不可用", "Not available now"),
+];
+
+/// Chinese and English title of a code.
+pub(crate) fn of(code: &str) -> (&'static str, &'static str) {
+    TITLES
+        .iter()
+        .find(|(known, ..)| *known == code)
+        .map_or(("请求被拒绝", "Refused"), |(_, chinese, english)| {
+            (chinese, english)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_title_in_each_language() {
+        let codes: BTreeSet<_> = TITLES.iter().map(|(code, ..)| code).collect();
+        assert_eq!(codes.len(), TITLES.len());
+        for (code, chinese, english) in TITLES {
+            assert!(chinese.chars().any(|c| !c.is_ascii()), "{code}");
+            assert!(english.is_ascii(), "{code}");
+        }
+    }
+}
