@@ -1,0 +1,1 @@
+//! The front against hostile and clumsy clients, over real sockets.
