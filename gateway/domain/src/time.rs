@@ -23,3 +23,18 @@ impl Millis {
         Self(self.0.saturating_add(millis))
     }
 }
+
+impl Millis {
+    /// One second.
+    pub const SECOND: i64 = 1_000;
+    /// One minute.
+    pub const MINUTE: i64 = 60 * Self::SECOND;
+    /// One hour.
+    pub const HOUR: i64 = 60 * Self::MINUTE;
+
+    /// Milliseconds from `earlier` to this time; negative when this one is earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
