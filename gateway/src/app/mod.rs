@@ -6,6 +6,7 @@
 pub mod access;
 mod actor;
 mod error;
+pub mod order;
 mod readiness;
 mod wake;
 
