@@ -1,1 +1,10 @@
-//! harness
+//! What the integration tests stand on: gateways in process and as children to kill, an API client, device material,
+//! a raw MQTT client that may misbehave, patience and seeds.
+//!
+//! Nothing here asserts a wall time; waiting is for a condition, with a deadline far beyond what any machine needs.
+
+pub mod api;
+pub mod raw;
+pub mod seed;
+pub mod tools;
+pub mod wait;
