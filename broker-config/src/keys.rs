@@ -1,0 +1,512 @@
+//! The key hierarchy as files: one root, one signing key a scope.
+//!
+//! The root signs key sets and nothing else; it is needed by `key init` and `key rotate` only and can be kept
+//! elsewhere. `keys.json` says which key id (kid) covers what and when; encoding and signing the key set is the
+//! caller's work, because the wire format lives in the codec. Kids are never used twice.
+//!
+//! A rotated key is announced before it is used: seals must have the new key set before a ticket signed by the new
+//! key reaches them. So a new key has `active_from`, and the old one ends only `overlap` after that.
+
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use ed25519_dalek::SigningKey;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{DAY, Error, UnixSeconds, device::from_hex, files};
+
+/// What a signing key may sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyScope {
+    /// Grants, their ends and activations.
+    Grant,
+    /// Lock.
+    Lock,
+    /// Unlock.
+    Unlock,
+    /// Settings, fingerprints, bind and unbind.
+    Config,
+    /// Firmware assignments.
+    Firmware,
+    /// Link tickets.
+    Link,
+    /// Leases.
+    Lease,
+    /// Log receipts.
+    Receipt,
+}
+
+impl KeyScope {
+    /// All of them; each has a key of its own.
+    pub const ALL: [Self; 8] = [
+        Self::Grant,
+        Self::Lock,
+        Self::Unlock,
+        Self::Config,
+        Self::Firmware,
+        Self::Link,
+        Self::Lease,
+        Self::Receipt,
+    ];
+
+    /// The bit on the wire.
+    #[must_use]
+    pub const fn bit(self) -> u16 {
+        1 << (self as u16)
+    }
+
+    /// The name in files and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Lock => "lock",
+            Self::Unlock => "unlock",
+            Self::Config => "config",
+            Self::Firmware => "firmware",
+            Self::Link => "link",
+            Self::Lease => "lease",
+            Self::Receipt => "receipt",
+        }
+    }
+}
+
+impl std::str::FromStr for KeyScope {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str() == text)
+            .ok_or_else(|| {
+                let names: Vec<_> = Self::ALL.iter().map(|scope| scope.as_str()).collect();
+                Error::Invalid(format!(
+                    "{text:?} is not a scope; scopes are {}",
+                    names.join(", ")
+                ))
+            })
+    }
+}
+
+/// One signing key, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Key id.
+    pub kid: u32,
+    /// What it signs.
+    pub scope: KeyScope,
+    /// The Ed25519 public key, hex.
+    pub public: String,
+    /// The signer uses it from then on.
+    pub active_from: UnixSeconds,
+    /// Seals accept it until then.
+    pub not_after: UnixSeconds,
+}
+
+impl Entry {
+    /// The public key's bytes.
+    ///
+    /// # Errors
+    /// The text is not 32 bytes of hex.
+    pub fn public_bytes(&self) -> Result<[u8; 32], Error> {
+        from_hex(&self.public)
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| {
+                Error::Invalid(format!(
+                    "the public key of kid {} is not 32 bytes of hex",
+                    self.kid
+                ))
+            })
+    }
+}
+
+/// The content of `keys.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyTable {
+    /// Number of the key set; seals refuse to go back.
+    pub version: u32,
+    /// The kid of the next key.
+    pub next_kid: u32,
+    /// Keys in force, oldest first.
+    pub entries: Vec<Entry>,
+}
+
+impl KeyTable {
+    /// The key the signer uses for `scope` at `now`: the newest active one.
+    #[must_use]
+    pub fn active(&self, scope: KeyScope, now: UnixSeconds) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .filter(|entry| {
+                entry.scope == scope && entry.active_from <= now && now < entry.not_after
+            })
+            .max_by_key(|entry| (entry.active_from, entry.kid))
+    }
+}
+
+/// How a rotation goes in time.
+#[derive(Debug, Clone, Copy)]
+pub struct Rotation {
+    /// The new key is used after this, when seals have had time to fetch the key set.
+    pub activate_after: UnixSeconds,
+    /// The old key stays valid this much longer than that.
+    pub overlap: UnixSeconds,
+    /// Life of the new key.
+    pub life: UnixSeconds,
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self {
+            activate_after: 7 * DAY,
+            overlap: 30 * DAY,
+            life: 730 * DAY,
+        }
+    }
+}
+
+/// A folder of keys.
+#[derive(Debug, Clone)]
+pub struct KeyDir {
+    dir: PathBuf,
+}
+
+/// Signs a key set document: `(table, root key) -> bytes of keyset.cbor`.
+pub type SignKeySet<'a> = &'a dyn Fn(&KeyTable, &SigningKey) -> Result<Vec<u8>, Error>;
+
+impl KeyDir {
+    /// The folder at `dir`, which need not exist yet.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// The root's secret key file.
+    #[must_use]
+    pub fn root_key(&self) -> PathBuf {
+        self.dir.join("root.key")
+    }
+
+    /// The signed key set.
+    #[must_use]
+    pub fn key_set(&self) -> PathBuf {
+        self.dir.join("keyset.cbor")
+    }
+
+    /// Whether `init` was done here.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.table_file().exists()
+    }
+
+    /// Makes the root, one key a scope and the first key set.
+    ///
+    /// # Errors
+    /// There are keys already, or the file system fails.
+    pub fn init(
+        &self,
+        now: UnixSeconds,
+        life: UnixSeconds,
+        sign: SignKeySet<'_>,
+    ) -> Result<KeyTable, Error> {
+        for path in [self.root_key(), self.table_file()] {
+            if path.exists() {
+                return Err(Error::Exists(path));
+            }
+        }
+        files::private_dir(&self.dir)?;
+        let root = new_signing_key()?;
+        let mut table = KeyTable {
+            version: 1,
+            next_kid: 1,
+            entries: Vec::new(),
+        };
+        for scope in KeyScope::ALL {
+            self.add(&mut table, scope, now, now + life)?;
+        }
+        files::create(&self.root_key(), seed_text(&root).as_bytes(), files::SECRET)?;
+        let public = HEXLOWER.encode(root.verifying_key().as_bytes());
+        files::create(
+            &self.dir.join("root.pub"),
+            format!("{public}\n").as_bytes(),
+            files::PUBLIC,
+        )?;
+        self.publish(&table, &root, sign)?;
+        Ok(table)
+    }
+
+    /// Makes new keys for `scopes` and a new key set; ended keys leave it and their files are removed.
+    ///
+    /// # Errors
+    /// The root key is not `root`'s pair, or the file system fails.
+    pub fn rotate(
+        &self,
+        scopes: &[KeyScope],
+        rotation: Rotation,
+        root: &SigningKey,
+        now: UnixSeconds,
+        sign: SignKeySet<'_>,
+    ) -> Result<KeyTable, Error> {
+        let public = self.root_public()?;
+        if root.verifying_key().as_bytes() != &public {
+            return Err(Error::Invalid(
+                "this root key does not belong to root.pub".to_owned(),
+            ));
+        }
+        let mut table = self.table()?;
+        let ended: Vec<u32> = table
+            .entries
+            .iter()
+            .filter(|entry| entry.not_after <= now)
+            .map(|entry| entry.kid)
+            .collect();
+        table.entries.retain(|entry| entry.not_after > now);
+        let active_from = now + rotation.activate_after;
+        for entry in table
+            .entries
+            .iter_mut()
+            .filter(|entry| scopes.contains(&entry.scope))
+        {
+            entry.not_after = entry.not_after.min(active_from + rotation.overlap);
+        }
+        for scope in scopes {
+            self.add(&mut table, *scope, active_from, active_from + rotation.life)?;
+        }
+        table.version += 1;
+        self.publish(&table, root, sign)?;
+        for kid in ended {
+            let path = self.kid_file(kid);
+            std::fs::remove_file(&path).map_err(Error::io(&path))?;
+        }
+        Ok(table)
+    }
+
+    /// The table of keys.
+    ///
+    /// # Errors
+    /// The file is missing or malformed.
+    pub fn table(&self) -> Result<KeyTable, Error> {
+        let path = self.table_file();
+        serde_json::from_slice(&files::read(&path)?).map_err(|_| Error::Malformed {
+            path,
+            expected: "a key table",
+        })
+    }
+
+    /// The root's public key.
+    ///
+    /// # Errors
+    /// The file is missing or malformed.
+    pub fn root_public(&self) -> Result<[u8; 32], Error> {
+        let path = self.dir.join("root.pub");
+        from_hex(&files::read_text(&path)?)
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(Error::Malformed {
+                path,
+                expected: "a public key",
+            })
+    }
+
+    /// The secret key of `entry`, checked against its public half.
+    ///
+    /// # Errors
+    /// The file is missing, exposed, malformed, or belongs to another key.
+    pub fn secret(&self, entry: &Entry) -> Result<SigningKey, Error> {
+        let path = self.kid_file(entry.kid);
+        let key = read_seed(&path)?;
+        if key.verifying_key().as_bytes() == &entry.public_bytes()? {
+            Ok(key)
+        } else {
+            Err(Error::Malformed {
+                path,
+                expected: "the key that keys.json names",
+            })
+        }
+    }
+
+    fn add(
+        &self,
+        table: &mut KeyTable,
+        scope: KeyScope,
+        active_from: UnixSeconds,
+        not_after: UnixSeconds,
+    ) -> Result<(), Error> {
+        let key = new_signing_key()?;
+        let kid = table.next_kid;
+        // A rotation that stopped half-way may have left a file of this kid behind; no key set ever named it.
+        files::replace(
+            &self.kid_file(kid),
+            seed_text(&key).as_bytes(),
+            files::SECRET,
+        )?;
+        table.next_kid += 1;
+        table.entries.push(Entry {
+            kid,
+            scope,
+            public: HEXLOWER.encode(key.verifying_key().as_bytes()),
+            active_from,
+            not_after,
+        });
+        Ok(())
+    }
+
+    /// The key set goes first: a signer that reads between the two writes still uses keys the old set names.
+    fn publish(
+        &self,
+        table: &KeyTable,
+        root: &SigningKey,
+        sign: SignKeySet<'_>,
+    ) -> Result<(), Error> {
+        files::replace(&self.key_set(), &sign(table, root)?, files::PUBLIC)?;
+        let mut text = serde_json::to_vec_pretty(table).expect("a key table is plain data");
+        text.push(b'\n');
+        files::replace(&self.table_file(), &text, files::PUBLIC)
+    }
+
+    fn table_file(&self) -> PathBuf {
+        self.dir.join("keys.json")
+    }
+
+    fn kid_file(&self, kid: u32) -> PathBuf {
+        self.dir.join(format!("kid-{kid}.key"))
+    }
+}
+
+/// Reads a file with a 32-byte Ed25519 seed in hex.
+///
+/// # Errors
+/// The file is missing, exposed or malformed.
+pub fn read_seed(path: &Path) -> Result<SigningKey, Error> {
+    let text = files::read_secret(path)?;
+    let trimmed = text.trim_ascii();
+    let mut seed = Zeroizing::new([0; 32]);
+    let good = trimmed.len() == 64 && HEXLOWER.decode_mut(trimmed, seed.as_mut()).is_ok();
+    if good {
+        Ok(SigningKey::from_bytes(&seed))
+    } else {
+        Err(Error::Malformed {
+            path: path.to_owned(),
+            expected: "a 32-byte key in hex",
+        })
+    }
+}
+
+/// A fresh Ed25519 key.
+pub(crate) fn new_signing_key() -> Result<SigningKey, Error> {
+    let mut seed = Zeroizing::new([0; 32]);
+    fill_random(seed.as_mut())?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
+/// The seed as a key file holds it.
+pub(crate) fn seed_text(key: &SigningKey) -> Zeroizing<String> {
+    let seed = Zeroizing::new(key.to_bytes());
+    let mut text = Zeroizing::new(HEXLOWER.encode(seed.as_ref()));
+    text.push('\n');
+    text
+}
+
+/// Fills `bytes` from the system's generator.
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), Error> {
+    SystemRandom::new().fill(bytes).map_err(|_| Error::Random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = 1_790_000_000;
+
+    fn sign(table: &KeyTable, _: &SigningKey) -> Result<Vec<u8>, Error> {
+        Ok(table.version.to_be_bytes().to_vec())
+    }
+
+    fn keys() -> (tempfile::TempDir, KeyDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyDir::new(&dir.path().join("keys"));
+        keys.init(NOW, 100 * DAY, &sign).unwrap();
+        (dir, keys)
+    }
+
+    #[test]
+    fn every_scope_gets_a_key_of_its_own_once() {
+        let (_dir, keys) = keys();
+        assert!(matches!(keys.init(NOW, DAY, &sign), Err(Error::Exists(_))));
+        let table = keys.table().unwrap();
+        let mut publics: Vec<_> = table
+            .entries
+            .iter()
+            .map(|entry| entry.public.clone())
+            .collect();
+        publics.sort();
+        publics.dedup();
+        assert_eq!(publics.len(), KeyScope::ALL.len());
+        for entry in &table.entries {
+            keys.secret(entry).unwrap();
+        }
+        let bits: Vec<u16> = KeyScope::ALL.iter().map(|scope| scope.bit()).collect();
+        assert_eq!(bits, [1, 2, 4, 8, 16, 32, 64, 128]);
+    }
+
+    #[test]
+    fn a_rotated_key_is_announced_then_used_then_alone() {
+        let (_dir, keys) = keys();
+        let root = read_seed(&keys.root_key()).unwrap();
+        let rotation = Rotation {
+            activate_after: 7 * DAY,
+            overlap: 30 * DAY,
+            life: 100 * DAY,
+        };
+        let table = keys
+            .rotate(&[KeyScope::Lock], rotation, &root, NOW + DAY, &sign)
+            .unwrap();
+        assert_eq!((table.version, table.next_kid), (2, 10));
+        let kid = |table: &KeyTable, at| table.active(KeyScope::Lock, at).map(|entry| entry.kid);
+        assert_eq!(kid(&table, NOW + 2 * DAY), Some(2));
+        assert_eq!(kid(&table, NOW + 8 * DAY), Some(9));
+        assert_eq!(
+            table
+                .active(KeyScope::Unlock, NOW + 8 * DAY)
+                .map(|entry| entry.kid),
+            Some(3)
+        );
+        assert_eq!(keys.table().unwrap(), table);
+        let later = keys
+            .rotate(&[KeyScope::Lock], rotation, &root, NOW + 50 * DAY, &sign)
+            .unwrap();
+        assert!(
+            later.entries.iter().all(|entry| entry.kid != 2),
+            "ended keys leave the set"
+        );
+        assert!(!keys.kid_file(2).exists());
+    }
+
+    #[test]
+    fn a_foreign_root_can_not_rotate() {
+        let (_dir, keys) = keys();
+        let foreign = new_signing_key().unwrap();
+        let error = keys
+            .rotate(&[KeyScope::Lock], Rotation::default(), &foreign, NOW, &sign)
+            .unwrap_err();
+        assert!(error.to_string().contains("root"), "{error}");
+    }
+
+    #[test]
+    fn a_swapped_key_file_is_noticed() {
+        let (_dir, keys) = keys();
+        std::fs::copy(keys.kid_file(1), keys.kid_file(2)).unwrap();
+        let table = keys.table().unwrap();
+        assert!(keys.secret(&table.entries[0]).is_ok());
+        assert!(matches!(
+            keys.secret(&table.entries[1]),
+            Err(Error::Malformed { .. })
+        ));
+    }
+}
