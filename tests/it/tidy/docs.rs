@@ -105,3 +105,20 @@ fn every_dependency_is_explained() {
         "docs/dependencies.md says nothing of {unexplained:?}"
     );
 }
+
+#[test]
+fn metrics_named_in_the_operations_page_exist() {
+    let page = fs::read_to_string(root().join("docs/operations.md")).expect("operations");
+    let mut source = String::new();
+    for path in files(&root().join("gateway/src/telemetry"), &["rs"]) {
+        source.push_str(&fs::read_to_string(path).expect("readable source"));
+    }
+    let unknown: Vec<&str> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.starts_with("sealgate_"))
+        .filter(|name| !source.contains(&format!("\"{name}\"")))
+        .collect();
+    assert!(unknown.is_empty(), "no such metric: {unknown:?}");
+}
