@@ -1,0 +1,15 @@
+//! Signed statements that are not commands: the key set (by the root), leases and receipts (by the platform),
+//! checkpoints (by the seal).
+//!
+//! Every payload is a canonical map with integer keys; an unknown key is refused, because a signed statement that is
+//! only half understood must not count.
+
+mod checkpoint;
+mod keyset;
+mod lease;
+mod receipt;
+
+pub use checkpoint::{Checkpoint, verify_event};
+pub use keyset::{KeyEntry, KeySet, MAX_KEYS, RootKey};
+pub use lease::{Lease, LeaseView};
+pub use receipt::{Receipt, ReceiptView};
