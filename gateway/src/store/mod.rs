@@ -1,1 +1,40 @@
-//! The only SQL. One file a noun.
+//! The only SQL. One file a noun, one set of entities for SQLite and PostgreSQL, chosen by URL.
+//!
+//! Invariants:
+//! - Every change runs in [`Store::write`], one transaction, and leaves its audit row ([`Tx::audit`]) and outbox rows
+//!   ([`Tx::emit`]) in it. Nothing is acknowledged to anybody before that transaction has committed.
+//! - SQLite has one writer at a time (a fair gate with a priority lane), `WAL` and `synchronous = FULL`, read back at
+//!   start; readers are read-only connections. PostgreSQL repeats a transaction that lost a race.
+//! - Stamp rows and audit rows are never updated.
+//! - Rows carry plain columns; decisions are made on domain values converted at this boundary.
+
+pub mod audit;
+pub mod code;
+pub mod command;
+mod connect;
+pub mod device;
+pub mod entity;
+mod error;
+mod gate;
+pub mod grant;
+pub mod idempotency;
+mod ids;
+pub mod ingest;
+pub mod log;
+pub mod member;
+mod migrate;
+pub mod organization;
+mod outbox;
+pub mod report;
+pub mod retention;
+pub mod stamp;
+pub mod token;
+mod tx;
+
+pub use audit::Audit;
+pub use connect::{Lane, Store};
+pub use error::StoreError;
+pub use ids::fresh;
+pub use migrate::Migrated;
+pub use outbox::{Event, EventRow, OutboxFilter, Topic};
+pub use tx::{Reader, Tx};

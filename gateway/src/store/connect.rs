@@ -1,0 +1,363 @@
+//! Opening the database, reading from it, and running transactions.
+
+use std::{
+    future::Future,
+    str::FromStr,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
+    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
+    sqlx::{
+        ConnectOptions as _,
+        postgres::{PgConnectOptions, PgPoolOptions},
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    },
+};
+
+use super::{
+    Reader, StoreError, Tx, error,
+    gate::{Gate, Permit},
+};
+use crate::config::StoreConfig;
+
+/// Times a transaction that lost a race is run at most.
+const ATTEMPTS: u32 = 10;
+/// Connections that only the priority lane uses (PostgreSQL).
+const PRIORITY_CONNECTIONS: u32 = 2;
+/// Pages in the write-ahead log at which it is moved into the file.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
+/// How urgent a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Locks and commands: before everything that waits.
+    Priority,
+    /// The rest.
+    Normal,
+}
+
+/// The pools of the moment; replaced as a whole when the database failed.
+#[derive(Debug, Clone)]
+pub(super) struct Pools {
+    /// Readers.
+    pub(super) read: DatabaseConnection,
+    /// The one writer (SQLite), or the writers of the normal lane.
+    pub(super) write: DatabaseConnection,
+    /// Writers of the priority lane; on SQLite the same as `write`.
+    pub(super) priority: DatabaseConnection,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// SQLite, with its gate.
+    Sqlite {
+        /// The file.
+        options: SqliteConnectOptions,
+        /// Before the one writer.
+        gate: Gate,
+    },
+    /// PostgreSQL.
+    Postgres(PgConnectOptions),
+}
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    config: StoreConfig,
+    pools: RwLock<Pools>,
+    healthy: AtomicBool,
+}
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+impl Store {
+    /// Opens the database and checks that it keeps its promises. The schema is [`Store::migrate`]'s.
+    ///
+    /// # Errors
+    /// It can't be reached, or is not durable.
+    pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        let kind = kind(config)?;
+        let store = Self {
+            inner: Arc::new(Inner {
+                pools: RwLock::new(pools(&kind, config)),
+                kind,
+                config: config.clone(),
+                healthy: AtomicBool::new(true),
+            }),
+        };
+        store.check_durability().await?;
+        Ok(store)
+    }
+
+    /// Reads; on SQLite from read-only connections.
+    #[must_use]
+    pub fn read(&self) -> Reader {
+        Reader::pool(self.pools().read)
+    }
+
+    /// Runs one transaction and commits it if `work` succeeds. `work` may run several times (a lost race on
+    /// PostgreSQL), so it must do nothing outside the transaction and must not keep the [`Tx`].
+    ///
+    /// # Errors
+    /// What `work` says, or the database.
+    pub async fn write<F, Fut, T, E>(&self, lane: Lane, work: F) -> Result<T, E>
+    where
+        F: Fn(Tx) -> Fut + Send,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: From<StoreError> + Send,
+    {
+        let _permit = self.pass(lane).await;
+        let mut attempt = 1;
+        loop {
+            let race = Arc::new(AtomicBool::new(false));
+            let done = self.attempt(lane, &race, &work).await;
+            let lost = race.load(Ordering::Relaxed);
+            match done {
+                Err(_) if lost && attempt < ATTEMPTS => {
+                    let pause =
+                        Duration::from_millis(u64::from(rand::random_range(1..=5 * attempt)));
+                    tokio::time::sleep(pause).await;
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn attempt<F, Fut, T, E>(
+        &self,
+        lane: Lane,
+        race: &Arc<AtomicBool>,
+        work: &F,
+    ) -> Result<T, E>
+    where
+        F: Fn(Tx) -> Fut + Send,
+        Fut: Future<Output = Result<T, E>> + Send,
+        E: From<StoreError>,
+    {
+        let pools = self.pools();
+        let pool = match lane {
+            Lane::Priority => pools.priority,
+            Lane::Normal => pools.write,
+        };
+        let options = TransactionOptions {
+            sqlite_transaction_mode: self.is_sqlite().then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let begun = pool.begin_with_options(options).await;
+        let transaction = Arc::new(begun.map_err(|error| self.failed(error))?);
+        let result = work(Tx::new(Arc::clone(&transaction), Arc::clone(race))).await;
+        let transaction = Arc::into_inner(transaction).expect("work keeps no Tx");
+        match result {
+            Ok(value) => match transaction.commit().await {
+                Ok(()) => {
+                    self.inner.healthy.store(true, Ordering::Relaxed);
+                    Ok(value)
+                }
+                Err(error) => {
+                    race.fetch_or(error::lost_race(&error), Ordering::Relaxed);
+                    Err(self.failed(error).into())
+                }
+            },
+            Err(error) => {
+                // The transaction is gone either way: a failed rollback closes its connection.
+                let _ = transaction.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the turn to write (SQLite); PostgreSQL needs none.
+    pub(super) async fn pass(&self, lane: Lane) -> Option<Permit> {
+        match &self.inner.kind {
+            Kind::Sqlite { gate, .. } => Some(gate.pass(lane == Lane::Priority).await),
+            Kind::Postgres(_) => None,
+        }
+    }
+
+    /// Did the last write succeed? Readiness; [`Store::probe`] finds out anew.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.inner.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Writes something that changes nothing, through to the disk.
+    ///
+    /// # Errors
+    /// The database can't be written.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let result: Result<(), StoreError> = self
+            .write(Lane::Priority, |tx| async move {
+                tx.execute_unprepared("UPDATE outbox_head SET position = position WHERE one = 1")
+                    .await?;
+                Ok(())
+            })
+            .await;
+        result.map_err(|error| self.note(error))
+    }
+
+    /// Remembers an outage and opens the database anew for whoever comes next.
+    pub(super) fn note(&self, error: StoreError) -> StoreError {
+        if matches!(error, StoreError::Io(_)) {
+            self.inner.healthy.store(false, Ordering::Relaxed);
+            let mut pools = self
+                .inner
+                .pools
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            *pools = self::pools(&self.inner.kind, &self.inner.config);
+        }
+        error
+    }
+
+    fn failed(&self, error: DbErr) -> StoreError {
+        self.note(StoreError::from(error))
+    }
+
+    pub(super) fn is_sqlite(&self) -> bool {
+        matches!(self.inner.kind, Kind::Sqlite { .. })
+    }
+
+    pub(super) fn pools(&self) -> Pools {
+        self.inner
+            .pools
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// SQLite: a setting that did not take (a build option, a file system without shared memory) would lose data.
+    /// PostgreSQL: `fsync` and `synchronous_commit` are the server's, but we refuse to build on sand.
+    async fn check_durability(&self) -> Result<(), StoreError> {
+        let expected: &[(&str, &[&str])] = match self.inner.kind {
+            Kind::Sqlite { .. } => &[
+                ("journal_mode", &["wal"]),
+                ("synchronous", &["2"]),
+                ("foreign_keys", &["1"]),
+            ],
+            Kind::Postgres(_) => &[
+                ("fsync", &["on"]),
+                (
+                    "synchronous_commit",
+                    &["on", "local", "remote_write", "remote_apply"],
+                ),
+            ],
+        };
+        for (name, good) in expected {
+            let value = self.setting(name).await?;
+            if !good.contains(&value.as_str()) {
+                return Err(StoreError::Setup(format!(
+                    "the database has {name} = {value}: acknowledged records could be lost"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    async fn setting(&self, name: &str) -> Result<String, StoreError> {
+        let writer = self.pools().write;
+        let row = if self.is_sqlite() {
+            let sql = format!("SELECT CAST({name} AS TEXT) AS value FROM pragma_{name}");
+            writer
+                .query_one_raw(Statement::from_string(DbBackend::Sqlite, sql))
+                .await?
+        } else {
+            let sql = format!("SELECT current_setting('{name}') AS value");
+            writer
+                .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
+                .await?
+        };
+        let row =
+            row.ok_or_else(|| StoreError::Setup(format!("the database does not know {name}")))?;
+        Ok(row.try_get("", "value")?)
+    }
+
+    /// Waits for the readers and writers at work and closes the database.
+    pub async fn close(self) {
+        let Pools {
+            read,
+            write,
+            priority,
+        } = self.pools();
+        for pool in [read, write, priority] {
+            // Closing a pool that failed is no news.
+            let _ = pool.close_by_ref().await;
+        }
+    }
+}
+
+fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
+    let wait = Duration::from_millis(config.acquire_timeout_ms);
+    let invalid = |error: &dyn std::fmt::Display| StoreError::Setup(format!("store.url: {error}"));
+    if config.url.starts_with("sqlite:") {
+        let options = SqliteConnectOptions::from_str(&config.url)
+            .map_err(|error| invalid(&error))?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(wait)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging();
+        return Ok(Kind::Sqlite {
+            options,
+            gate: Gate::default(),
+        });
+    }
+    let options = PgConnectOptions::from_str(&config.url)
+        .map_err(|error| invalid(&error))?
+        .application_name("sealgate")
+        .disable_statement_logging();
+    Ok(Kind::Postgres(options))
+}
+
+fn pools(kind: &Kind, config: &StoreConfig) -> Pools {
+    let wait = Duration::from_millis(config.acquire_timeout_ms);
+    match kind {
+        Kind::Sqlite { options, .. } => {
+            let writer = SqlitePoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(wait)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_lazy_with(options.clone().pragma("cache_size", "-32768"));
+            let readers = SqlitePoolOptions::new()
+                .max_connections(config.connections.max(1))
+                .acquire_timeout(wait)
+                .connect_lazy_with(options.clone().pragma("query_only", "ON"));
+            let write = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
+            Pools {
+                read: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
+                priority: write.clone(),
+                write,
+            }
+        }
+        Kind::Postgres(options) => {
+            let pool = |connections: u32| {
+                let pool = PgPoolOptions::new()
+                    .max_connections(connections.max(1))
+                    .acquire_timeout(wait)
+                    .connect_lazy_with(options.clone());
+                SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
+            };
+            let write = pool(config.connections);
+            Pools {
+                read: write.clone(),
+                priority: pool(PRIORITY_CONNECTIONS),
+                write,
+            }
+        }
+    }
+}

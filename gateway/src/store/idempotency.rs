@@ -1,0 +1,53 @@
+//! Answers kept for requests that carry an Idempotency-Key.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
+};
+use sealgate_domain::TokenId;
+
+use super::{Reader, StoreError, Tx, entity::idempotency as table};
+
+/// A row.
+pub use table::Model as Row;
+
+/// What is known under a token's key.
+///
+/// # Errors
+/// The database.
+pub async fn find(r: &Reader, token: TokenId, key: &str) -> Result<Option<Row>, StoreError> {
+    let query = table::Entity::find_by_id((token.0, key.to_owned()));
+    Ok(query.one(r).await?)
+}
+
+/// Takes the key. In the transaction of the change itself, key and change stand or fall together.
+///
+/// # Errors
+/// [`StoreError::Exists`] if it is taken.
+pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
+    let row = row.clone().into_active_model().reset_all();
+    table::Entity::insert(row)
+        .exec_without_returning(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes the answer.
+///
+/// # Errors
+/// The database.
+pub async fn finish(
+    tx: &Tx,
+    token: TokenId,
+    key: &str,
+    status: u16,
+    response: Option<serde_json::Value>,
+) -> Result<(), StoreError> {
+    table::Entity::update_many()
+        .col_expr(table::Column::Status, Expr::value(i32::from(status)))
+        .col_expr(table::Column::Response, Expr::value(response))
+        .filter(table::Column::TokenId.eq(token.0))
+        .filter(table::Column::Key.eq(key))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}

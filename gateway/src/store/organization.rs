@@ -1,0 +1,114 @@
+//! Organizations.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
+};
+use sealgate_domain::{OrganizationId, device::Life, organization::UseMode};
+
+use super::{
+    Reader, StoreError, Tx,
+    entity::{device, organization as table},
+};
+
+/// A row.
+pub use table::Model as Row;
+
+impl Row {
+    /// Its typed id.
+    #[must_use]
+    pub fn key(&self) -> OrganizationId {
+        OrganizationId(self.id)
+    }
+
+    /// How its devices are used.
+    #[must_use]
+    pub fn use_mode(&self) -> UseMode {
+        UseMode::from_switch(self.grants_required)
+    }
+}
+
+/// One organization.
+///
+/// # Errors
+/// The database.
+pub async fn find(r: &Reader, id: OrganizationId) -> Result<Option<Row>, StoreError> {
+    Ok(table::Entity::find_by_id(id.0).one(r).await?)
+}
+
+/// One organization, kept from others until the commit.
+///
+/// # Errors
+/// The database.
+pub async fn lock(tx: &Tx, id: OrganizationId) -> Result<Option<Row>, StoreError> {
+    let query = table::Entity::find_by_id(id.0).lock_exclusive();
+    Ok(query.one(&**tx).await?)
+}
+
+/// Organizations behind `after`, in order of their ids; `only` narrows to one.
+///
+/// # Errors
+/// The database.
+pub async fn list(
+    r: &Reader,
+    only: Option<OrganizationId>,
+    after: Option<OrganizationId>,
+    limit: u64,
+) -> Result<Vec<Row>, StoreError> {
+    let mut query = table::Entity::find()
+        .order_by_asc(table::Column::Id)
+        .limit(limit);
+    if let Some(only) = only {
+        query = query.filter(table::Column::Id.eq(only.0));
+    }
+    if let Some(after) = after {
+        query = query.filter(table::Column::Id.gt(after.0));
+    }
+    Ok(query.all(r).await?)
+}
+
+/// A new one.
+///
+/// # Errors
+/// The database.
+pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
+    let row = row.clone().into_active_model().reset_all();
+    table::Entity::insert(row)
+        .exec_without_returning(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Writes all columns and counts the change.
+///
+/// # Errors
+/// [`StoreError::Stale`] if somebody else did so since `row` was read.
+pub async fn save(tx: &Tx, row: &mut Row) -> Result<(), StoreError> {
+    let mut all = row.clone().into_active_model().reset_all();
+    all.version = Set(row.version + 1);
+    let done = table::Entity::update_many()
+        .set(all)
+        .filter(table::Column::Id.eq(row.id))
+        .filter(table::Column::Version.eq(row.version))
+        .exec(&**tx)
+        .await?;
+    if done.rows_affected == 0 {
+        return Err(StoreError::Stale("the organization"));
+    }
+    row.version += 1;
+    Ok(())
+}
+
+/// Devices it has bound (BIND-4, ORG-7); suspended ones count.
+///
+/// # Errors
+/// The database.
+pub async fn bound_devices(r: &Reader, id: OrganizationId) -> Result<u32, StoreError> {
+    let bound = [Life::Bound.as_str(), Life::Suspended.as_str()];
+    let count = device::Entity::find()
+        .filter(device::Column::OrganizationId.eq(id.0))
+        .filter(device::Column::Life.is_in(bound))
+        .count(r)
+        .await?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}

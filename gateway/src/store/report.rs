@@ -1,0 +1,93 @@
+//! What devices report, and their presence. Every device has its row from the import on.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    sea_query::Expr,
+};
+use sealgate_domain::{DeviceId, Millis, presence::Presence};
+
+use super::{Reader, StoreError, Tx, entity::device_report as table};
+
+/// A row.
+pub use table::Model as Row;
+
+impl Row {
+    /// Its device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        DeviceId::from_key(self.device_id)
+    }
+
+    /// Presence, as deciding needs it.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        Presence {
+            connected: self.connected,
+            term: u64::try_from(self.term).unwrap_or(0),
+            last_contact_at: self.last_contact_at.map(Millis),
+        }
+    }
+
+    /// What was decided.
+    pub fn set_presence(&mut self, presence: Presence) {
+        self.connected = presence.connected;
+        self.term = i64::try_from(presence.term).unwrap_or(i64::MAX);
+        self.last_contact_at = presence.last_contact_at.map(|at| at.0);
+    }
+}
+
+/// One device's report.
+///
+/// # Errors
+/// The database.
+pub async fn find(r: &Reader, device: DeviceId) -> Result<Option<Row>, StoreError> {
+    Ok(table::Entity::find_by_id(device.to_key()).one(r).await?)
+}
+
+/// One device's report, kept from others until the commit.
+///
+/// # Errors
+/// The database.
+pub async fn lock(tx: &Tx, device: DeviceId) -> Result<Option<Row>, StoreError> {
+    let query = table::Entity::find_by_id(device.to_key()).lock_exclusive();
+    Ok(query.one(&**tx).await?)
+}
+
+/// The reports of several devices, in no order.
+///
+/// # Errors
+/// The database.
+pub async fn of(r: &Reader, devices: &[DeviceId]) -> Result<Vec<Row>, StoreError> {
+    let keys = devices.iter().map(|device| device.to_key());
+    let query = table::Entity::find().filter(table::Column::DeviceId.is_in(keys));
+    Ok(query.all(r).await?)
+}
+
+/// Writes all columns.
+///
+/// # Errors
+/// The database.
+pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
+    let all = row.clone().into_active_model().reset_all();
+    table::Entity::update_many()
+        .set(all)
+        .filter(table::Column::DeviceId.eq(row.device_id))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// A node starts: none of the sessions it once had is live.
+///
+/// # Errors
+/// The database.
+pub async fn forget_sessions(tx: &Tx, node: &str, now: Millis) -> Result<u64, StoreError> {
+    let done = table::Entity::update_many()
+        .col_expr(table::Column::Connected, Expr::value(false))
+        .col_expr(table::Column::DisconnectedAt, Expr::value(now.0))
+        .filter(table::Column::Connected.eq(true))
+        .filter(table::Column::Node.eq(node))
+        .exec(&**tx)
+        .await?;
+    Ok(done.rows_affected)
+}

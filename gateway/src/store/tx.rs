@@ -1,0 +1,117 @@
+//! Readers and transactions: what the nouns' functions run on.
+//!
+//! A [`Tx`] is a [`Reader`] that may also write; it derefs to it, so functions that only read take `&Reader`.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
+    QueryResult, Statement, entity::prelude::async_trait,
+};
+
+use super::error;
+
+#[derive(Debug, Clone)]
+enum On {
+    Pool(DatabaseConnection),
+    Transaction(Arc<DatabaseTransaction>),
+}
+
+/// Reads. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    on: On,
+    lost_race: Arc<AtomicBool>,
+}
+
+impl Reader {
+    pub(super) fn pool(pool: DatabaseConnection) -> Self {
+        Self {
+            on: On::Pool(pool),
+            lost_race: Arc::default(),
+        }
+    }
+
+    /// Is it PostgreSQL?
+    pub(super) fn is_postgres(&self) -> bool {
+        self.get_database_backend() == DbBackend::Postgres
+    }
+
+    fn note<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
+        if let Err(inner) = &result
+            && error::lost_race(inner)
+        {
+            self.lost_race.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Reader {
+    fn get_database_backend(&self) -> DbBackend {
+        match &self.on {
+            On::Pool(on) => on.get_database_backend(),
+            On::Transaction(on) => on.get_database_backend(),
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.note(match &self.on {
+            On::Pool(on) => on.execute_raw(statement).await,
+            On::Transaction(on) => on.execute_raw(statement).await,
+        })
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.note(match &self.on {
+            On::Pool(on) => on.execute_unprepared(sql).await,
+            On::Transaction(on) => on.execute_unprepared(sql).await,
+        })
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.note(match &self.on {
+            On::Pool(on) => on.query_one_raw(statement).await,
+            On::Transaction(on) => on.query_one_raw(statement).await,
+        })
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.note(match &self.on {
+            On::Pool(on) => on.query_all_raw(statement).await,
+            On::Transaction(on) => on.query_all_raw(statement).await,
+        })
+    }
+}
+
+/// One transaction. Everything done on it is committed together, or not at all.
+#[derive(Debug)]
+pub struct Tx {
+    reader: Reader,
+}
+
+impl Tx {
+    pub(super) fn new(transaction: Arc<DatabaseTransaction>, lost_race: Arc<AtomicBool>) -> Self {
+        Self {
+            reader: Reader {
+                on: On::Transaction(transaction),
+                lost_race,
+            },
+        }
+    }
+}
+
+impl Deref for Tx {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
