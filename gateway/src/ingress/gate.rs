@@ -38,15 +38,15 @@ const TLS_BUFFER: usize = 16 * 1024;
 
 /// Limits of a listener before a session exists.
 #[derive(Debug, Clone)]
-pub struct GateLimits {
+pub(super) struct GateLimits {
     /// Connections altogether, sessions included.
-    pub max_sessions: usize,
+    pub(super) max_sessions: usize,
     /// Handshakes at a time.
-    pub handshakes: usize,
+    pub(super) handshakes: usize,
     /// From the first byte to the end of the handshake, and the longest wait for each of the two before it.
-    pub handshake_timeout: Duration,
+    pub(super) handshake_timeout: Duration,
     /// Unacknowledged TCP data may be this old.
-    pub write_timeout: Duration,
+    pub(super) write_timeout: Duration,
 }
 
 /// The door of one listener.

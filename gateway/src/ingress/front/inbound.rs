@@ -7,13 +7,13 @@ use std::{collections::VecDeque, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{
-    rate::Rate,
-    topics::{ALIASES, Topics},
-};
+use super::topics::{ALIASES, Topics};
 use crate::{
     devices::link::{DownlinkLane, UplinkLane},
-    ingress::mqtt::{Fault, Version, decode::Publish, encode, reason},
+    ingress::{
+        mqtt::{Fault, Version, decode::Publish, encode, reason},
+        rate::Rate,
+    },
 };
 
 /// The way up of one session.

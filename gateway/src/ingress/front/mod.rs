@@ -14,7 +14,6 @@ mod connect;
 mod identity;
 mod inbound;
 mod outbound;
-mod rate;
 mod session;
 mod tickets;
 mod tls;

@@ -20,7 +20,6 @@ use super::{
     connect::Stream,
     inbound::{self, Inbound},
     outbound::{Outbound, Sent},
-    rate::Rate,
     topics::Topics,
 };
 use crate::{
@@ -35,6 +34,7 @@ use crate::{
             decode::{self, Packet},
             encode, reason,
         },
+        rate::Rate,
         stats::Count,
     },
 };
@@ -295,12 +295,10 @@ impl Pump {
         self.inbound.throttled = self.inbound.throttled.filter(|until| *until > now);
         while self.may_read() && decode::frame(&self.conn.inbox)?.is_some() {
             let is_ack = self.conn.inbox[0] >> 4 == 4 && self.outbound.waits();
-            if !is_ack {
-                if let Err(wait) = self.inbound.rate.take(now) {
-                    self.inbound.throttled = Some(now + wait);
-                    self.core.gate.stats.bump(Count::Throttled);
-                    break;
-                }
+            if !is_ack && let Err(wait) = self.inbound.rate.take(now) {
+                self.inbound.throttled = Some(now + wait);
+                self.core.gate.stats.bump(Count::Throttled);
+                break;
             }
             if let Some(packet) = decode::next(self.client.version, &mut self.conn.inbox)? {
                 self.packet(packet, now)?;

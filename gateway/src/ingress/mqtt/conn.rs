@@ -229,13 +229,13 @@ impl<S: Link> Conn<S> {
                 Poll::Pending => return Ok(moved),
             }
         }
-        if self.unflushed {
-            if let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx) {
-                flushed?;
-                self.unflushed = false;
-                self.outbox = BytesMut::new();
-                moved = true;
-            }
+        if self.unflushed
+            && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            flushed?;
+            self.unflushed = false;
+            self.outbox = BytesMut::new();
+            moved = true;
         }
         Ok(moved)
     }

@@ -74,6 +74,7 @@ impl Fault {
 
 /// Reasons a version 5 peer is told when we end a connection.
 pub(crate) mod reason {
+    pub(crate) const NO_SUBSCRIPTION: u8 = 0x11;
     pub(crate) const PROTOCOL_ERROR: u8 = 0x82;
     pub(crate) const IMPLEMENTATION: u8 = 0x83;
     pub(crate) const NOT_AUTHORIZED: u8 = 0x87;

@@ -1,12 +1,8 @@
-//! Topic names and filters, checked here and nowhere else: UTF-8, no NUL, bounded, wildcards only where they belong.
+//! Topic filters, checked here and nowhere else: UTF-8, no NUL, bounded, wildcards only where they belong, no
+//! `$share`.
 
 /// Longest topic or filter.
 pub(crate) const MAX_TOPIC: usize = 256;
-
-/// Is this a topic a message may carry?
-pub(crate) fn valid_name(topic: &str) -> bool {
-    bounded(topic) && !topic.starts_with('$') && !topic.contains(['+', '#'])
-}
 
 /// Is this a filter a subscription may carry? `$share` and other `$` filters are not.
 pub(crate) fn valid_filter(filter: &str) -> bool {
@@ -48,14 +44,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_filters_are_checked() {
-        for good in ["a", "a/b", "events/x/stamp", "é"] {
-            assert!(valid_name(good), "{good}");
-        }
-        for bad in ["", "a/+", "#", "$SYS/x", "a\0b"] {
-            assert!(!valid_name(bad), "{bad}");
-        }
-        assert!(!valid_name(&"x".repeat(MAX_TOPIC + 1)));
+    fn filters_are_checked() {
+        assert!(!valid_filter(&"x".repeat(MAX_TOPIC + 1)));
         for good in ["#", "+", "a/+/b", "a/#", "+/+"] {
             assert!(valid_filter(good), "{good}");
         }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 /// So many messages a second, with a burst, as one number: the time at which the bucket would be full again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     full_at: Duration,
     cost: Duration,
     burst: Duration,
 }
 
 impl Rate {
-    pub(super) fn new(per_second: u32, burst: u32) -> Self {
+    pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let cost = Duration::from_secs(1) / per_second.max(1);
         Self {
             full_at: Duration::ZERO,
@@ -21,7 +21,7 @@ impl Rate {
     }
 
     /// Takes one message's worth, or says how long to wait for it.
-    pub(super) fn take(&mut self, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, now: Duration) -> Result<(), Duration> {
         let full_at = self.full_at.max(now) + self.cost;
         let ahead = full_at.saturating_sub(now);
         if ahead > self.burst {

@@ -1,0 +1,198 @@
+//! The second listener: business subscribers, who read events over MQTT 3.1.1 or 5.
+//!
+//! Constraints: a token is the password (the user name is free), looked at again every half minute; nothing can be
+//! published; a filter is granted only if everything it could select is the token's to see; QoS 0 only, because
+//! the bus is lossy and a subscriber catches up over HTTP; whoever does not keep up is disconnected.
+
+mod connect;
+mod filter;
+mod session;
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use rustls::{ServerConfig, crypto::ring, version};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{
+    front::{TlsError, TlsMaterial},
+    gate::{self, Gate, GateLimits},
+    stats::Stats,
+};
+use crate::{bus::Bus, clock::SharedClock};
+
+/// What a drained listener still gives its sessions to say goodbye.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What a token may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// Every organization's events.
+    All,
+    /// One organization's events.
+    Organization(Uuid),
+}
+
+/// Whose token it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscriber {
+    /// What it may see.
+    pub sees: Sees,
+    /// For logs.
+    pub name: String,
+}
+
+/// Checks tokens; implemented over the use cases.
+pub trait TokenCheck: Send + Sync + 'static {
+    /// The subscriber a token stands for, if it is valid now and may read events.
+    fn check(&self, token: &str) -> impl Future<Output = Option<Subscriber>> + Send;
+}
+
+/// Settings of the business listener.
+#[derive(Debug, Clone)]
+pub struct BusinessConfig {
+    /// Where to listen; port 0 takes any.
+    pub listen: SocketAddr,
+    /// Connections altogether.
+    pub max_sessions: usize,
+    /// TLS handshakes at a time.
+    pub handshakes: usize,
+    /// Longest handshake.
+    pub handshake_timeout: Duration,
+    /// Longest wait for CONNECT.
+    pub connect_timeout: Duration,
+    /// Longest time without progress while we have something to send.
+    pub write_timeout: Duration,
+    /// Longest keep-alive.
+    pub max_keep_alive: Duration,
+    /// How often a token is checked again.
+    pub recheck: Duration,
+    /// Packets a second of one client; they only ever ask, so more is slowed down.
+    pub client_rate: u32,
+}
+
+impl Default for BusinessConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8884)),
+            max_sessions: 256,
+            handshakes: 64,
+            handshake_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            max_keep_alive: Duration::from_secs(1_200),
+            recheck: Duration::from_secs(30),
+            client_rate: 50,
+        }
+    }
+}
+
+/// The listener could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BusinessError {
+    /// TLS material does not work.
+    #[error("TLS of the business listener")]
+    Tls(#[from] TlsError),
+    /// The address is taken, or the like.
+    #[error("listening on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What every session of the listener shares.
+struct Core<T> {
+    config: BusinessConfig,
+    gate: Arc<Gate>,
+    tls: Option<Arc<ServerConfig>>,
+    bus: Bus,
+    tokens: Arc<T>,
+}
+
+/// The business listener.
+#[derive(Debug)]
+pub struct Business;
+
+impl Business {
+    /// Binds and starts to accept; with TLS if there is material for it.
+    ///
+    /// # Errors
+    /// The TLS material does not work or the address cannot be bound.
+    pub fn start<T: TokenCheck>(
+        config: BusinessConfig,
+        tls: Option<TlsMaterial>,
+        bus: Bus,
+        tokens: Arc<T>,
+        clock: SharedClock,
+        stats: Arc<Stats>,
+    ) -> Result<BusinessHandle, BusinessError> {
+        let address = config.listen;
+        let tls = tls.map(configure).transpose()?;
+        let listen = |source| BusinessError::Listen { address, source };
+        let listener = gate::bind(address).map_err(listen)?;
+        let local_addr = listener.local_addr().map_err(listen)?;
+        let limits = GateLimits {
+            max_sessions: config.max_sessions,
+            handshakes: config.handshakes,
+            handshake_timeout: config.handshake_timeout,
+            write_timeout: config.write_timeout,
+        };
+        let gate = Arc::new(Gate::new(limits, stats, clock));
+        let core = Arc::new(Core {
+            config,
+            gate: gate.clone(),
+            tls,
+            bus,
+            tokens,
+        });
+        gate.spawn("business", async move {
+            let admit = |socket, peer, slot| {
+                let admitted = connect::admit(core.clone(), socket, peer, slot);
+                core.gate.spawn("subscriber", admitted);
+            };
+            core.gate.accept(listener, admit).await;
+        });
+        Ok(BusinessHandle { gate, local_addr })
+    }
+}
+
+fn configure(material: TlsMaterial) -> Result<Arc<ServerConfig>, TlsError> {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(material.chain, material.key)?;
+    Ok(Arc::new(config))
+}
+
+/// Controls a running listener.
+#[derive(Debug, Clone)]
+pub struct BusinessHandle {
+    gate: Arc<Gate>,
+    local_addr: SocketAddr,
+}
+
+impl BusinessHandle {
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.gate.stats
+    }
+
+    /// Stops accepting and closes every session. Says whether all of them ended.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        self.gate.draining.cancel();
+        self.gate.tasks.close();
+        timeout(deadline + GRACE, self.gate.tasks.wait())
+            .await
+            .is_ok()
+    }
+}
