@@ -1,6 +1,8 @@
 //! Why a use case did not happen. Knows nothing of HTTP.
 
-use crate::providers::sms::SmsError;
+use sealgate_domain::RuleError;
+
+use crate::{providers::sms::SmsError, store::StoreError};
 
 use super::access::{Reach, Scope};
 
@@ -41,6 +43,12 @@ pub enum AppError {
     /// Too often: after this many seconds again.
     #[error("again in {0} s")]
     TooOften(u64),
+    /// A business rule forbids it.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// The database failed, or two changes met.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The message service failed.
     #[error("a text message was not sent")]
     Sms(#[from] SmsError),
@@ -64,6 +72,12 @@ pub enum AuthFailure {
 }
 
 impl AppError {
+    /// Did the database fail, so that nothing may be acknowledged?
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_outage())
+    }
+
     /// A refused field.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid {

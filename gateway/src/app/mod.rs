@@ -6,11 +6,13 @@
 pub mod access;
 mod actor;
 mod error;
+mod handle;
 pub mod order;
 mod readiness;
 mod wake;
 
 pub use actor::{Actor, ActorKind, RequestKey};
 pub use error::{AppError, AuthFailure};
+pub use handle::App;
 pub use readiness::{Readiness, Report};
 pub use wake::Wake;
