@@ -91,12 +91,18 @@ impl std::str::FromStr for KeyScope {
     }
 }
 
+/// Key id of the root, in the headers of key sets.
+pub const ROOT_KID: u8 = 0;
+
+/// Most keys of a set: every scope can be in rotation at the same time.
+pub const MAX_KEYS: usize = 16;
+
 /// One signing key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Key id.
-    pub kid: u32,
+    pub kid: u8,
     /// What it signs.
     pub scope: KeyScope,
     /// The Ed25519 public key, hex.
@@ -131,7 +137,7 @@ pub struct KeyTable {
     /// Number of the key set; seals refuse to go back.
     pub version: u32,
     /// The kid of the next key.
-    pub next_kid: u32,
+    pub next_kid: u8,
     /// Keys in force, oldest first.
     pub entries: Vec<Entry>,
 }
@@ -261,7 +267,7 @@ impl KeyDir {
             ));
         }
         let mut table = self.table()?;
-        let ended: Vec<u32> = table
+        let ended: Vec<u8> = table
             .entries
             .iter()
             .filter(|entry| entry.not_after <= now)
@@ -338,6 +344,11 @@ impl KeyDir {
         active_from: UnixSeconds,
         not_after: UnixSeconds,
     ) -> Result<(), Error> {
+        if table.entries.len() >= MAX_KEYS {
+            return Err(Error::Invalid(format!(
+                "a key set holds {MAX_KEYS} keys; wait until rotated keys have ended"
+            )));
+        }
         let key = new_signing_key()?;
         let kid = table.next_kid;
         // A rotation that stopped half-way may have left a file of this kid behind; no key set ever named it.
@@ -346,7 +357,9 @@ impl KeyDir {
             seed_text(&key).as_bytes(),
             files::SECRET,
         )?;
-        table.next_kid += 1;
+        table.next_kid = kid
+            .checked_add(1)
+            .ok_or_else(|| Error::Invalid("all 255 key ids are used; make a new root".to_owned()))?;
         table.entries.push(Entry {
             kid,
             scope,
@@ -374,7 +387,7 @@ impl KeyDir {
         self.dir.join("keys.json")
     }
 
-    fn kid_file(&self, kid: u32) -> PathBuf {
+    fn kid_file(&self, kid: u8) -> PathBuf {
         self.dir.join(format!("kid-{kid}.key"))
     }
 }

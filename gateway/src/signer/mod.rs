@@ -4,12 +4,25 @@
 //! key from what the payload says (a ticket's op decides its scope) and refuses what no key covers or what is not
 //! canonical. Leases and receipts have keys of their own. Keys never appear in logs, errors or `Debug` output.
 
+mod audit;
+mod client;
+mod core;
+mod in_process;
+pub mod keys;
+mod process;
+mod wire;
+
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+pub use client::Client;
+pub use in_process::InProcess;
+pub use keys::Keyring;
+pub use process::{Process, ProcessError};
+
 /// What a payload is, which decides how the signer decodes it and which key signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Purpose {
     /// A command's ticket.
@@ -21,6 +34,16 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// From the number on the socket.
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Ticket),
+            2 => Some(Self::Lease),
+            3 => Some(Self::Receipt),
+            _ => None,
+        }
+    }
+
     /// The label used in metrics and in the audit file.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -49,7 +72,7 @@ pub struct Signed {
 }
 
 /// Why one payload was not signed. Trying again does not help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[repr(u8)]
 pub enum Refused {
     /// The payload is not what its purpose says, or not canonical.
@@ -61,6 +84,18 @@ pub enum Refused {
     /// The payload breaks a rule of the signer (a lease longer than allowed, a ticket in the wrong domain).
     #[error("the signer's rules do not allow this payload")]
     Policy = 3,
+}
+
+impl Refused {
+    /// From the number on the socket.
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Malformed),
+            2 => Some(Self::NoKey),
+            3 => Some(Self::Policy),
+            _ => None,
+        }
+    }
 }
 
 /// Why nothing was signed. Trying again later may help.
@@ -75,6 +110,9 @@ pub enum SignerError {
     /// Too much is waiting for the signer.
     #[error("too many requests wait for the signer")]
     Busy,
+    /// The signer could not book the signatures in its audit file, so it gave none.
+    #[error("the signer could not write its audit file: {0}")]
+    Audit(String),
     /// The signer speaks another version or broke the protocol.
     #[error("the signer broke the protocol: {0}")]
     Protocol(String),
