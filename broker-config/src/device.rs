@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    DAY, Error, UnixSeconds,
+    Error, UnixSeconds,
     ca::{self, FleetCa, Issued},
     files, keys,
 };
@@ -24,6 +24,7 @@ pub const DEVICE_DAYS: u64 = 730;
 
 /// What the fleet table needs to know of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Description {
     /// The id's text.
     pub id: String,
@@ -35,11 +36,15 @@ pub struct Description {
     pub log_public: String,
     /// SHA-256 of the leaf certificate's DER, hex.
     pub cert_sha256: String,
-    /// When the certificate ends.
-    pub cert_not_after: UnixSeconds,
-    /// When the device was revoked here, if it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<UnixSeconds>,
+}
+
+/// A device that must not be imported again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    /// The id's text.
+    pub id: String,
+    /// When.
+    pub revoked_at: UnixSeconds,
 }
 
 /// What to issue.
@@ -118,7 +123,6 @@ pub fn renew(
     let issued = ca.device(id, Some(key), now, days)?;
     let description = update(out, id, |description| {
         description.cert_sha256 = fingerprint(&issued);
-        description.cert_not_after = now + days * DAY;
     })?;
     files::replace(
         &dir.join("cert.pem"),
@@ -128,15 +132,34 @@ pub fn renew(
     Ok(description)
 }
 
-/// Marks a device as revoked in the folder, so that a later import registers it revoked.
+/// Takes a device out of the manifest, so that no later import brings it back, and lists it in `revoked.json`.
 ///
 /// # Errors
 /// There is no such device here, or the file system fails.
-pub fn revoke(out: &Path, id: &str, now: UnixSeconds) -> Result<Description, Error> {
+pub fn revoke(out: &Path, id: &str, now: UnixSeconds) -> Result<Revoked, Error> {
     device_dir(out, id)?;
-    update(out, id, |description| {
-        description.revoked_at.get_or_insert(now);
-    })
+    let mut revoked = read_revoked(out)?;
+    if let Some(known) = revoked.iter().find(|revoked| revoked.id == id) {
+        return Ok(known.clone());
+    }
+    let entry = Revoked {
+        id: id.to_owned(),
+        revoked_at: now,
+    };
+    revoked.push(entry.clone());
+    files::replace(&out.join("revoked.json"), &to_json(&revoked), files::PUBLIC)?;
+    let mut manifest = read_manifest(out)?;
+    manifest.retain(|description| description.id != id);
+    write_manifest(out, &manifest)?;
+    Ok(entry)
+}
+
+/// The revoked devices of a folder.
+///
+/// # Errors
+/// The list is malformed.
+pub fn read_revoked(out: &Path) -> Result<Vec<Revoked>, Error> {
+    read_list(out, "revoked.json", "a list of revoked devices")
 }
 
 /// The devices of a folder; none if it has no manifest.
@@ -144,14 +167,7 @@ pub fn revoke(out: &Path, id: &str, now: UnixSeconds) -> Result<Description, Err
 /// # Errors
 /// The manifest is malformed.
 pub fn read_manifest(out: &Path) -> Result<Vec<Description>, Error> {
-    let path = out.join("manifest.json");
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    serde_json::from_slice(&files::read(&path)?).map_err(|_| Error::Malformed {
-        path,
-        expected: "a device manifest",
-    })
+    read_list(out, "manifest.json", "a device manifest")
 }
 
 /// The log key of a device.
@@ -160,6 +176,18 @@ pub fn read_manifest(out: &Path) -> Result<Vec<Description>, Error> {
 /// The file is missing, exposed or malformed.
 pub fn read_log_key(dir: &Path) -> Result<SigningKey, Error> {
     keys::read_seed(&dir.join("log.key"))
+}
+
+fn read_list<T: serde::de::DeserializeOwned>(
+    out: &Path,
+    name: &str,
+    expected: &'static str,
+) -> Result<Vec<T>, Error> {
+    let path = out.join(name);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    serde_json::from_slice(&files::read(&path)?).map_err(|_| Error::Malformed { path, expected })
 }
 
 fn issue_one(
@@ -179,8 +207,6 @@ fn issue_one(
         model: order.model.to_owned(),
         log_public: HEXLOWER.encode(log_key.verifying_key().as_bytes()),
         cert_sha256: fingerprint(&issued),
-        cert_not_after: now + order.days * DAY,
-        revoked_at: None,
     };
     let target = out.join(&description.id);
     let fresh = out.join(format!(".{}", description.id));
@@ -340,19 +366,20 @@ mod tests {
         let (_dir, ca, out, issued) = fleet(1);
         let id = &issued[0].id;
         let key = fs::read(out.join(id).join("key.pem")).unwrap();
-        let renewed = renew(&ca, &out, id, 400, NOW + 100 * DAY).unwrap();
+        let renewed = renew(&ca, &out, id, 400, NOW + 100 * crate::DAY).unwrap();
         assert_ne!(renewed.cert_sha256, issued[0].cert_sha256);
-        assert_eq!(renewed.cert_not_after, NOW + 500 * DAY);
         assert_eq!(fs::read(out.join(id).join("key.pem")).unwrap(), key);
         assert_eq!(read_manifest(&out).unwrap(), [renewed]);
     }
 
     #[test]
-    fn revoking_marks_the_device_once_and_needs_a_known_id() {
-        let (_dir, _ca, out, issued) = fleet(1);
+    fn a_revoked_device_leaves_the_manifest_and_revoking_needs_a_known_id() {
+        let (_dir, _ca, out, issued) = fleet(2);
         revoke(&out, &issued[0].id, NOW).unwrap();
         let again = revoke(&out, &issued[0].id, NOW + 5).unwrap();
-        assert_eq!(again.revoked_at, Some(NOW));
+        assert_eq!(again.revoked_at, NOW);
+        assert_eq!(read_revoked(&out).unwrap(), [again]);
+        assert_eq!(read_manifest(&out).unwrap(), issued[1..]);
         for foreign in ["../../etc", "aaaaaaaaaaaaa", ""] {
             assert!(matches!(
                 revoke(&out, foreign, NOW),

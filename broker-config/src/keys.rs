@@ -357,9 +357,9 @@ impl KeyDir {
             seed_text(&key).as_bytes(),
             files::SECRET,
         )?;
-        table.next_kid = kid
-            .checked_add(1)
-            .ok_or_else(|| Error::Invalid("all 255 key ids are used; make a new root".to_owned()))?;
+        table.next_kid = kid.checked_add(1).ok_or_else(|| {
+            Error::Invalid("all 255 key ids are used; make a new root".to_owned())
+        })?;
         table.entries.push(Entry {
             kid,
             scope,

@@ -17,7 +17,12 @@ use sealgate_broker_config::{
     settings::{Cluster, Limits, ListenerTls},
 };
 
-const NOW: u64 = 1_790_000_000;
+/// mosquitto compares certificates with the machine's clock, so these tests must too.
+#[expect(clippy::disallowed_methods, reason = "the edge of a test")]
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap().as_secs()
+}
 
 struct Broker {
     child: Child,
@@ -57,7 +62,12 @@ fn start(mosquitto: &Path) -> (Broker, FleetCa) {
     let dir = tempfile::tempdir().unwrap();
     // mosquitto gives up its rights when started by root and must still reach the key.
     let pki = dir.path().join("pki");
-    let ca = FleetCa::init(&pki, &["localhost".to_owned(), "127.0.0.1".to_owned()], NOW).unwrap();
+    let ca = FleetCa::init(
+        &pki,
+        &["localhost".to_owned(), "127.0.0.1".to_owned()],
+        now(),
+    )
+    .unwrap();
     let cluster = Cluster {
         seal_port: free_port(),
         gateway_port: free_port(),
@@ -194,12 +204,12 @@ fn a_seal_reaches_only_its_own_topics_on_a_mosquitto_with_our_files() {
         days: 3_650,
         keys_dir: None,
     };
-    let issued = device::issue(&ca, &order, &fleet, NOW, &mut |_| {}).unwrap();
+    let issued = device::issue(&ca, &order, &fleet, now(), &mut |_| {}).unwrap();
     let (a, b) = (issued[0].id.as_str(), issued[1].id.as_str());
     let (seal_a, seal_b) = (fleet.join(a), fleet.join(b));
     let gateway = broker.dir.path().join("gateway");
     fs::create_dir(&gateway).unwrap();
-    let client = ca.gateway_client("sealgate-gateway", NOW).unwrap();
+    let client = ca.gateway_client("sealgate-gateway", now()).unwrap();
     fs::write(gateway.join("cert.pem"), &client.certificate_pem).unwrap();
     fs::write(gateway.join("key.pem"), client.key_pem.as_bytes()).unwrap();
     let (seals, gateways) = (broker.cluster.seal_port, broker.cluster.gateway_port);
@@ -256,8 +266,10 @@ fn without_a_certificate_of_the_fleet_nobody_gets_in() {
     };
     let (broker, _) = start(&mosquitto);
     let foreign = tempfile::tempdir().unwrap();
-    let foreign_ca = FleetCa::init(foreign.path(), &["localhost".to_owned()], NOW).unwrap();
-    let client = foreign_ca.gateway_client("sealgate-gateway", NOW).unwrap();
+    let foreign_ca = FleetCa::init(foreign.path(), &["localhost".to_owned()], now()).unwrap();
+    let client = foreign_ca
+        .gateway_client("sealgate-gateway", now())
+        .unwrap();
     fs::write(foreign.path().join("cert.pem"), &client.certificate_pem).unwrap();
     fs::write(foreign.path().join("key.pem"), client.key_pem.as_bytes()).unwrap();
     let refused = broker
