@@ -76,7 +76,9 @@ impl Audit {
             sums: BTreeMap::new(),
             since: None,
         };
-        Ok(Self { book: Mutex::new(book) })
+        Ok(Self {
+            book: Mutex::new(book),
+        })
     }
 
     /// Books what was done. When this fails nothing may leave the signer.
@@ -96,13 +98,17 @@ impl Audit {
 
     /// Writes what is summed up.
     pub(super) fn flush(&self, now: Millis) -> io::Result<()> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).write(now)
+        self.book
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(now)
     }
 }
 
 impl Book {
     fn write(&mut self, now: Millis) -> io::Result<()> {
-        let at = jiff::Timestamp::from_millisecond(now.0).map_or_else(|_| now.0.to_string(), |at| at.to_string());
+        let at = jiff::Timestamp::from_millisecond(now.0)
+            .map_or_else(|_| now.0.to_string(), |at| at.to_string());
         let mut text = Vec::new();
         for (class, count) in &self.sums {
             let (kid, refused) = match class.outcome {
@@ -153,11 +159,21 @@ mod tests {
         let path = dir.path().join("audit.log");
         let audit = Audit::open(&path).unwrap();
         let text = || std::fs::read_to_string(&path).unwrap();
-        audit.book([lease(), lease()].into_iter(), Millis(0)).unwrap();
+        audit
+            .book([lease(), lease()].into_iter(), Millis(0))
+            .unwrap();
         assert_eq!(text(), "");
         let signed = Outcome::Signed { kid: 2 };
         audit
-            .book([lock(signed), lock(signed), lock(Outcome::Refused(Refused::NoKey))].into_iter(), Millis(1_000))
+            .book(
+                [
+                    lock(signed),
+                    lock(signed),
+                    lock(Outcome::Refused(Refused::NoKey)),
+                ]
+                .into_iter(),
+                Millis(1_000),
+            )
             .unwrap();
         assert_eq!(
             text(),

@@ -62,7 +62,12 @@ type Pending = Arc<Mutex<HashMap<u32, Waiting>>>;
 impl Client {
     /// A client of the signer at `socket`. It connects when first asked; nothing is sent before.
     #[must_use]
-    pub fn new(socket: PathBuf, config: &SignerConfig, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        socket: PathBuf,
+        config: &SignerConfig,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (queue, requests) = mpsc::channel(config.in_flight);
         let driver = Driver {
             socket,
@@ -84,13 +89,19 @@ impl Client {
         let asked = async {
             let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
             let (answer, answered) = oneshot::channel();
-            let waiting = Waiting { what, answer, _place: place };
+            let waiting = Waiting {
+                what,
+                answer,
+                _place: place,
+            };
             self.queue.send(waiting).await.ok()?;
             answered.await.ok()
         };
         match timeout(self.limit, asked).await {
             Ok(Some(reply)) => reply,
-            Ok(None) => Err(SignerError::Unreachable("the client has stopped".to_owned())),
+            Ok(None) => Err(SignerError::Unreachable(
+                "the client has stopped".to_owned(),
+            )),
             Err(_) if self.places.available_permits() == 0 => Err(SignerError::Busy),
             Err(_) => Err(SignerError::Timeout),
         }
@@ -100,7 +111,9 @@ impl Client {
         let count = requests.len();
         match self.ask(What::Sign(requests)).await? {
             Reply::Signed(_, answers) if answers.len() == count => Ok(answers),
-            _ => Err(SignerError::Protocol("an answer to another question".to_owned())),
+            _ => Err(SignerError::Protocol(
+                "an answer to another question".to_owned(),
+            )),
         }
     }
 
@@ -151,7 +164,9 @@ impl Signer for Client {
         Box::pin(async {
             match self.ask(What::KeySet).await? {
                 Reply::KeySet(_, bytes) => Ok(bytes),
-                _ => Err(SignerError::Protocol("an answer to another question".to_owned())),
+                _ => Err(SignerError::Protocol(
+                    "an answer to another question".to_owned(),
+                )),
             }
         })
     }
@@ -202,11 +217,18 @@ impl Driver {
     }
 
     /// Writes requests until the connection is lost; leaves nobody waiting.
-    async fn serve(&mut self, connection: (FrameReader<OwnedReadHalf>, OwnedWriteHalf), first: Waiting) {
+    async fn serve(
+        &mut self,
+        connection: (FrameReader<OwnedReadHalf>, OwnedWriteHalf),
+        first: Waiting,
+    ) {
         let (reader, mut write) = connection;
         let pending = Pending::default();
         let lost = CancellationToken::new();
-        let reading = tasks::spawn("signer-replies", read_replies(reader, Arc::clone(&pending), lost.clone()));
+        let reading = tasks::spawn(
+            "signer-replies",
+            read_replies(reader, Arc::clone(&pending), lost.clone()),
+        );
         let mut next = Some(first);
         let mut id = 0u32;
         loop {
@@ -247,7 +269,11 @@ impl What {
     }
 }
 
-async fn read_replies(mut reader: FrameReader<OwnedReadHalf>, pending: Pending, lost: CancellationToken) {
+async fn read_replies(
+    mut reader: FrameReader<OwnedReadHalf>,
+    pending: Pending,
+    lost: CancellationToken,
+) {
     let _guard = lost.drop_guard();
     let error = loop {
         let reply = match reader.next().await {
@@ -267,7 +293,10 @@ async fn read_replies(mut reader: FrameReader<OwnedReadHalf>, pending: Pending, 
 }
 
 fn fail_all(pending: &Pending) {
-    let waiting: Vec<Waiting> = locked(pending).drain().map(|(_, waiting)| waiting).collect();
+    let waiting: Vec<Waiting> = locked(pending)
+        .drain()
+        .map(|(_, waiting)| waiting)
+        .collect();
     for waiting in waiting {
         let error = SignerError::Unreachable("the connection was lost".to_owned());
         let _ = waiting.answer.send(Err(error));

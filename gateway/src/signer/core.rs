@@ -42,7 +42,11 @@ enum Decoded {
 }
 
 impl Core {
-    pub(super) fn open(keys_dir: &Path, audit: Option<&Path>, clock: SharedClock) -> Result<Self, Error> {
+    pub(super) fn open(
+        keys_dir: &Path,
+        audit: Option<&Path>,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
         let audit = audit
             .map(|path| {
                 Audit::open(path).map_err(|source| Error::Io {
@@ -108,7 +112,11 @@ impl Core {
     }
 }
 
-fn sign_one(ring: &Keyring, request: &SignRequest, now: u32) -> (Option<u8>, Result<(u8, Vec<u8>), Refused>) {
+fn sign_one(
+    ring: &Keyring,
+    request: &SignRequest,
+    now: u32,
+) -> (Option<u8>, Result<(u8, Vec<u8>), Refused>) {
     let decoded = match decode(request) {
         Ok(decoded) => decoded,
         Err(refused) => return (None, Err(refused)),
@@ -159,7 +167,8 @@ pub(super) mod tests {
     use crate::clock::TestClock;
     use sealgate_broker_config::{DAY, keys::KeyDir};
     use sealgate_codec::{
-        DeviceId, chain::Head,
+        DeviceId,
+        chain::Head,
         statement::{KeySet, LeaseView, ReceiptView, RootKey},
         ticket::Args,
     };
@@ -234,7 +243,10 @@ pub(super) mod tests {
             nonce: Some([9; 8]),
             high_water: 0,
         };
-        assert_eq!(Lease::accept(&cose(0), &keys, &view).unwrap(), lease(NOW, 900));
+        assert_eq!(
+            Lease::accept(&cose(0), &keys, &view).unwrap(),
+            lease(NOW, 900)
+        );
         let view = ReceiptView {
             dev: device(),
             epoch: 1,
@@ -242,7 +254,10 @@ pub(super) mod tests {
         };
         assert_eq!(Receipt::accept(&cose(1), &keys, &view).unwrap(), receipt);
         let parsed = sealgate_codec::cose::parse(&answers[2].as_ref().unwrap().cose).unwrap();
-        assert_eq!((parsed.kid, parsed.payload), (2, lock(NOW).payload().as_slice()));
+        assert_eq!(
+            (parsed.kid, parsed.payload),
+            (2, lock(NOW).payload().as_slice())
+        );
         let book = std::fs::read_to_string(dir.path().join("audit.log")).unwrap();
         assert_eq!(book.lines().count(), 3, "{book}");
     }
@@ -291,7 +306,10 @@ pub(super) mod tests {
             for byte in [0x00, 0x01, 0x18, 0x40, 0x7f, 0xa0, 0xbf, 0xff] {
                 let mut payload = good.clone();
                 payload[at] = byte;
-                if let Ok(signed) = &core.sign(&[request(Purpose::Ticket, payload.clone())]).unwrap()[0] {
+                if let Ok(signed) = &core
+                    .sign(&[request(Purpose::Ticket, payload.clone())])
+                    .unwrap()[0]
+                {
                     let signed = sealgate_codec::cose::parse(&signed.cose).unwrap();
                     assert_eq!(signed.payload, payload.as_slice());
                     Ticket::decode(signed.payload).unwrap();

@@ -48,7 +48,9 @@ impl Signer for InProcess {
             for (purpose, answer) in purposes.iter().zip(&answers) {
                 let result = if answer.is_ok() { "signed" } else { "refused" };
                 let payloads = &self.metrics.signer_payloads;
-                payloads.with_label_values(&[purpose.as_str(), result]).inc();
+                payloads
+                    .with_label_values(&[purpose.as_str(), result])
+                    .inc();
             }
             Ok(answers)
         })
@@ -60,7 +62,10 @@ impl Signer for InProcess {
 }
 
 /// Signs on this thread, or on another when there is much to do.
-pub(super) async fn sign(core: &Arc<Core>, requests: Vec<SignRequest>) -> Result<Answers, SignerError> {
+pub(super) async fn sign(
+    core: &Arc<Core>,
+    requests: Vec<SignRequest>,
+) -> Result<Answers, SignerError> {
     if requests.len() <= INLINE {
         return core.sign(&requests);
     }

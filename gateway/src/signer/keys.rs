@@ -93,7 +93,9 @@ impl Keyring {
             .iter()
             .filter(|held| {
                 let entry = &held.entry;
-                entry.scope.bit() == scope.bits() && entry.active_from <= now && now < entry.not_after
+                entry.scope.bit() == scope.bits()
+                    && entry.active_from <= now
+                    && now < entry.not_after
             })
             .max_by_key(|held| (held.entry.active_from, held.entry.kid))
             .map(|held| (held.entry.kid, &held.secret))
@@ -158,7 +160,10 @@ mod tests {
             .map(|scope| ring.active(Scope::from_bits(scope.bit()), NOW).unwrap().0)
             .collect();
         assert_eq!(kids, [1, 2, 3, 4, 5, 6, 7, 8]);
-        assert!(ring.active(Scope::LOCK, NOW + 100 * DAY).is_none(), "ended keys sign nothing");
+        assert!(
+            ring.active(Scope::LOCK, NOW + 100 * DAY).is_none(),
+            "ended keys sign nothing"
+        );
         assert!(ring.active(Scope::LOCK, NOW - 1).is_none());
         assert!(!format!("{ring:?}").contains("SigningKey"));
     }
@@ -171,13 +176,21 @@ mod tests {
         let old = std::fs::read(files.key_set()).unwrap();
         let root = read_seed(&files.root_key()).unwrap();
         let rotation = Rotation::default();
-        files.rotate(&[KeyScope::Lock], rotation, &root, NOW, &sign_key_set).unwrap();
+        files
+            .rotate(&[KeyScope::Lock], rotation, &root, NOW, &sign_key_set)
+            .unwrap();
         assert_eq!(Keyring::open(dir.path()).unwrap().version(), 2);
         std::fs::write(files.key_set(), &old).unwrap();
-        assert!(matches!(Keyring::open(dir.path()), Err(Error::Malformed { .. })));
+        assert!(matches!(
+            Keyring::open(dir.path()),
+            Err(Error::Malformed { .. })
+        ));
         let mut bent = old;
         *bent.last_mut().unwrap() ^= 1;
         std::fs::write(files.key_set(), &bent).unwrap();
-        assert!(matches!(Keyring::open(dir.path()), Err(Error::Malformed { .. })));
+        assert!(matches!(
+            Keyring::open(dir.path()),
+            Err(Error::Malformed { .. })
+        ));
     }
 }

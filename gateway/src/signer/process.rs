@@ -134,7 +134,9 @@ impl Process {
         match stream.peer_cred() {
             Ok(peer) if peer.uid() == self.owner => {}
             Ok(peer) => return tracing::warn!(uid = peer.uid(), "refused a peer of another user"),
-            Err(error) => return tracing::warn!(%error, "refused a peer that can not be identified"),
+            Err(error) => {
+                return tracing::warn!(%error, "refused a peer that can not be identified");
+            }
         }
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             return tracing::warn!("refused a peer: too many connections");
@@ -181,7 +183,11 @@ fn remove_stale(socket: &Path) -> io::Result<()> {
     }
 }
 
-async fn serve(core: &Arc<Core>, stream: UnixStream, stop: &CancellationToken) -> Result<(), ServeError> {
+async fn serve(
+    core: &Arc<Core>,
+    stream: UnixStream,
+    stop: &CancellationToken,
+) -> Result<(), ServeError> {
     let (read, mut write) = stream.into_split();
     let mut reader = FrameReader::new(read);
     let mut greeted = false;
@@ -196,7 +202,9 @@ async fn serve(core: &Arc<Core>, stream: UnixStream, stop: &CancellationToken) -
                 write.write_all(&Reply::Greeting(VERSION).frame()).await?;
                 return Err(WireError::Version(other).into());
             }
-            Request::Sign(id, requests) if greeted => Reply::Signed(id, sign(core, requests).await?),
+            Request::Sign(id, requests) if greeted => {
+                Reply::Signed(id, sign(core, requests).await?)
+            }
             Request::KeySet(id) if greeted => Reply::KeySet(id, core.keyring().document().to_vec()),
             _ => return Err(WireError::Malformed.into()),
         };

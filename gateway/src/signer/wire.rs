@@ -125,9 +125,14 @@ impl Request {
                 Ok(())
             }
             Self::Sign(id, requests) => {
-                out.array(3)?.u8(1)?.u32(*id)?.array(requests.len() as u64)?;
+                out.array(3)?
+                    .u8(1)?
+                    .u32(*id)?
+                    .array(requests.len() as u64)?;
                 for request in requests {
-                    out.array(2)?.u8(request.purpose as u8)?.bytes(&request.payload)?;
+                    out.array(2)?
+                        .u8(request.purpose as u8)?
+                        .bytes(&request.payload)?;
                 }
                 Ok(())
             }
@@ -312,7 +317,7 @@ mod tests {
         let bytes = [request().frame(), Request::KeySet(1).frame()].concat();
         for split in 0..bytes.len() {
             let (left, right) = bytes.split_at(split);
-            let mut reader = FrameReader::new(tokio::io::AsyncReadExt::chain(left, right));
+            let mut reader = FrameReader::new(AsyncReadExt::chain(left, right));
             let first = reader.next().await.unwrap().unwrap();
             assert_eq!(Request::parse(&first).unwrap(), request());
             reader.next().await.unwrap().unwrap();

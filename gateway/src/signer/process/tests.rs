@@ -44,10 +44,19 @@ impl Running {
     async fn start(&mut self) -> Result<tokio::task::JoinHandle<()>, ProcessError> {
         let path = self.dir.path();
         let audit = path.join("audit.log");
-        let process = Process::start(&path.join("keys"), &self.socket(), &audit, Arc::clone(&self.clock)).await?;
+        let process = Process::start(
+            &path.join("keys"),
+            &self.socket(),
+            &audit,
+            Arc::clone(&self.clock),
+        )
+        .await?;
         self.stop = CancellationToken::new();
         let stop = self.stop.clone();
-        Ok(tasks::spawn("signer", async move { process.run(stop).await }))
+        Ok(tasks::spawn(
+            "signer",
+            async move { process.run(stop).await },
+        ))
     }
 
     fn socket(&self) -> PathBuf {
@@ -55,7 +64,12 @@ impl Running {
     }
 
     fn client(&self, config: SignerConfig) -> Client {
-        Client::new(self.socket(), &config, Arc::clone(&self.clock), Arc::clone(&self.metrics))
+        Client::new(
+            self.socket(),
+            &config,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.metrics),
+        )
     }
 }
 
@@ -85,7 +99,10 @@ async fn many_callers_share_one_connection_and_each_gets_its_own_answers() {
     }
     let payloads = &running.metrics.signer_payloads;
     assert_eq!(payloads.with_label_values(&["lease", "signed"]).get(), 200);
-    assert_eq!(payloads.with_label_values(&["ticket", "refused"]).get(), 200);
+    assert_eq!(
+        payloads.with_label_values(&["ticket", "refused"]).get(),
+        200
+    );
     running.stop.cancel();
 }
 
@@ -182,7 +199,10 @@ async fn a_request_before_the_greeting_and_another_version_are_refused() {
     let running = Running::new().await;
     for (frame, expected) in [
         (Request::KeySet(1).frame(), 0),
-        (Request::Greeting(VERSION + 1).frame(), Reply::Greeting(VERSION).frame().len()),
+        (
+            Request::Greeting(VERSION + 1).frame(),
+            Reply::Greeting(VERSION).frame().len(),
+        ),
     ] {
         let mut stream = UnixStream::connect(running.socket()).await.unwrap();
         stream.write_all(&frame).await.unwrap();
@@ -212,7 +232,10 @@ async fn a_folder_others_may_enter_is_refused_and_a_file_is_not_replaced() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     fs::write(running.socket(), b"precious").unwrap();
-    assert!(matches!(running.start().await, Err(ProcessError::Socket { .. })));
+    assert!(matches!(
+        running.start().await,
+        Err(ProcessError::Socket { .. })
+    ));
     assert_eq!(fs::read(running.socket()).unwrap(), b"precious");
     let folder = running.dir.path().join("open");
     fs::create_dir(&folder).unwrap();
