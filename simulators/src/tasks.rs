@@ -1,0 +1,16 @@
+//! Tasks of the simulators: each has a name.
+
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+use tracing::{Instrument as _, info_span};
+
+/// Spawns `future` under a span of that name.
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
+pub(crate) fn spawn<F>(name: &'static str, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(future.instrument(info_span!("task", name)))
+}
