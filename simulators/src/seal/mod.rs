@@ -22,9 +22,6 @@ mod time;
 mod truth;
 mod wire;
 
-#[cfg(test)]
-mod tests;
-
 use std::{collections::VecDeque, sync::Arc};
 
 use ed25519_dalek::SigningKey;
