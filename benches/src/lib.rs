@@ -4,6 +4,7 @@
 //! encoded messages) is prepared before the clock starts, so that the generator measures the gateway and not itself.
 //! Everything is bounded: counts, durations, descriptors.
 
+pub mod ceiling;
 pub mod client;
 pub mod peer;
 pub mod report;
