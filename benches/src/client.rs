@@ -158,6 +158,23 @@ impl Client {
         }
     }
 
+    /// Reads one byte: the handshake is complete on both sides.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn one_byte(&mut self) -> Result<()> {
+        self.stream.read_u8().await?;
+        Ok(())
+    }
+
+    /// Gives buffers back.
+    pub fn shrink(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        self.out = BytesMut::new();
+    }
+
     fn pkid(&mut self) -> u16 {
         let pkid = self.next;
         self.next = self.next.checked_add(1).unwrap_or(1);

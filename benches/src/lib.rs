@@ -6,7 +6,15 @@
 
 pub mod ceiling;
 pub mod client;
+pub mod idle;
+pub mod lock;
 pub mod peer;
+pub mod prepared;
+pub mod reconcile;
 pub mod report;
+pub mod seed;
 pub mod servers;
+pub mod stamps;
+pub mod storm;
 pub mod timer;
+pub mod world;

@@ -7,17 +7,23 @@ use serde::Serialize;
 
 use crate::timer::to_f64;
 
-/// Latencies in microseconds, up to two minutes, three digits.
+/// Latencies in microseconds, three digits.
 #[derive(Debug, Clone)]
 pub struct Latencies(Histogram<u64>);
 
 impl Default for Latencies {
     fn default() -> Self {
-        Self(Histogram::new_with_max(120_000_000, 3).expect("valid bounds"))
+        Self(Histogram::new(3).expect("valid digits"))
     }
 }
 
 impl Latencies {
+    /// For one of thousands of workers: grows as needed.
+    #[must_use]
+    pub fn small() -> Self {
+        Self(Histogram::new(2).expect("valid digits"))
+    }
+
     /// Adds one.
     pub fn record(&mut self, micros: u64) {
         self.0.saturating_record(micros);
@@ -25,7 +31,7 @@ impl Latencies {
 
     /// Adds those of another worker.
     pub fn merge(&mut self, other: &Self) {
-        self.0.add(&other.0).expect("same bounds");
+        self.0.add(&other.0).expect("histograms that grow");
     }
 
     /// How many.
