@@ -49,11 +49,17 @@ pub fn sqlite(dir: &Path, plan: Plan) -> Result<Report> {
         written += batch;
     }
     let taken = began.elapsed();
-    let mut report = Report::of("ceiling: all rows of a stamp in group commits, SQLite, synchronous=FULL");
+    let mut report =
+        Report::of("ceiling: all rows of a stamp in group commits, SQLite, synchronous=FULL");
     report.set("seals", plan.seals);
     report.set("stamps", plan.stamps);
     report.set("batch", plan.batch);
-    report.figure("stamps", timer::rate(u64::from(written), taken), "1/s", None);
+    report.figure(
+        "stamps",
+        timer::rate(u64::from(written), taken),
+        "1/s",
+        None,
+    );
     report.latency("commit", &commits);
     Ok(report)
 }
@@ -135,7 +141,9 @@ fn insert(transaction: &Transaction<'_>, stamp: u32, seals: u32) -> Result<()> {
         )?
         .execute(params![seal, seq, grant(seal).as_slice(), organization.as_slice(), record.as_slice(), hash.as_slice()])?;
     transaction
-        .prepare_cached("UPDATE device_log SET next_seq = ?2, head = ?3 WHERE device_id = ?1 AND epoch = 0")?
+        .prepare_cached(
+            "UPDATE device_log SET next_seq = ?2, head = ?3 WHERE device_id = ?1 AND epoch = 0",
+        )?
         .execute(params![seal, seq + 1, hash.as_slice()])?;
     transaction
         .prepare_cached("UPDATE use_grant SET used = ?2 WHERE id = ?1")?
@@ -145,7 +153,12 @@ fn insert(transaction: &Transaction<'_>, stamp: u32, seals: u32) -> Result<()> {
             "INSERT INTO audit (organization_id, device_id, actor, action, subject, hash, at)
              VALUES (?1, ?2, 'device', 'stamp', ?3, ?4, 1700000000000)",
         )?
-        .execute(params![organization.as_slice(), seal, format!("{seal}/0/{seq}"), hash.as_slice()])?;
+        .execute(params![
+            organization.as_slice(),
+            seal,
+            format!("{seal}/0/{seq}"),
+            hash.as_slice()
+        ])?;
     transaction
         .prepare_cached(
             "INSERT INTO outbox (topic, organization_id, device_id, payload, created_at)

@@ -39,7 +39,11 @@ pub async fn run(gateway: &Gateway, token: &str, seals: &[Seal], plan: Plan) -> 
     report.set("calls", plan.calls);
     report.set("seed", plan.seed);
     let (heard, mut news) = mpsc::channel(1024);
-    for (number, client) in idle::connect(gateway.at.front, seals).await?.into_iter().enumerate() {
+    for (number, client) in idle::connect(gateway.at.front, seals)
+        .await?
+        .into_iter()
+        .enumerate()
+    {
         sealgate::tasks::spawn("seal", listen(client, number, heard.clone()));
     }
     let http = reqwest::Client::builder().no_proxy().build()?;
@@ -48,7 +52,10 @@ pub async fn run(gateway: &Gateway, token: &str, seals: &[Seal], plan: Plan) -> 
     for _ in 0..plan.calls {
         let number = rng.random_range(0..seals.len());
         for action in ["lock", "unlock"] {
-            let url = format!("http://{}/api/v1/devices/{}/{action}", gateway.at.http, seals[number].name);
+            let url = format!(
+                "http://{}/api/v1/devices/{}/{action}",
+                gateway.at.http, seals[number].name
+            );
             let began = timer::now();
             let asked = http
                 .post(url)
@@ -57,7 +64,11 @@ pub async fn run(gateway: &Gateway, token: &str, seals: &[Seal], plan: Plan) -> 
                 .send();
             let (answer, who) = tokio::join!(asked, news.recv());
             let answer = answer?;
-            anyhow::ensure!(answer.status().is_success(), "{action}: {}", answer.text().await?);
+            anyhow::ensure!(
+                answer.status().is_success(),
+                "{action}: {}",
+                answer.text().await?
+            );
             let (who, at) = who.context("no seal is left")?;
             anyhow::ensure!(who == number, "another seal was locked");
             if action == "lock" {
@@ -71,11 +82,20 @@ pub async fn run(gateway: &Gateway, token: &str, seals: &[Seal], plan: Plan) -> 
     Ok(report)
 }
 
-async fn listen(mut client: Client, number: usize, heard: mpsc::Sender<(usize, std::time::Instant)>) -> Result<()> {
+async fn listen(
+    mut client: Client,
+    number: usize,
+    heard: mpsc::Sender<(usize, std::time::Instant)>,
+) -> Result<()> {
     loop {
         let message = client.message().await?;
         let at = timer::now();
-        let Ok(Frame { mid, message: Message::Cmd(signed), .. }) = Frame::decode(&message) else {
+        let Ok(Frame {
+            mid,
+            message: Message::Cmd(signed),
+            ..
+        }) = Frame::decode(&message)
+        else {
             continue;
         };
         let ticket = Ticket::decode(cose::parse(&signed).map_err(bad)?.payload).map_err(bad)?;
@@ -98,4 +118,3 @@ async fn listen(mut client: Client, number: usize, heard: mpsc::Sender<(usize, s
 fn bad(error: sealgate_codec::DecodeError) -> anyhow::Error {
     anyhow::anyhow!("{error:?}")
 }
-

@@ -1,7 +1,7 @@
 //! `sealgate-load`: measures a gateway on this machine, with load in a process of its own.
 //!
-//! The program is also its own gateway and its own bare TLS server: it starts itself with hidden subcommands, so that
-//! one binary is all a run needs. Loopback only; counts and durations are bounded.
+//! The gateway is a child, from the binary `sealgate-load-gateway` beside this one; so is the bare TLS server, which is
+//! this program again. Loopback only; counts and durations are bounded.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -95,12 +95,6 @@ enum Run {
         #[arg(long)]
         json: bool,
     },
-    /// The gateway, as a child.
-    #[command(hide = true, disable_help_flag = true)]
-    Gateway {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
     /// The bare TLS server, as a child.
     #[command(hide = true)]
     BareTls { pki: PathBuf, address_file: PathBuf },
@@ -123,13 +117,10 @@ struct Common {
 }
 
 fn main() -> ExitCode {
-    // The gateway child parses its own arguments: what follows `gateway`.
-    let mut arguments = std::env::args_os();
-    let program = arguments.next().unwrap_or_default();
-    if arguments.next().is_some_and(|first| first == "gateway") {
-        return sealgate::cli::run(std::iter::once(program).chain(arguments));
-    }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("sealgate-load: {error}");
@@ -170,28 +161,12 @@ async fn run(run: Run) -> Result<()> {
             parallel,
         } => offline(&common, records, parallel).await,
         Run::Storm { common, parallel } => connect(&common, storm::Plan { parallel }).await,
-        Run::Idle { common } => {
-            let mut place = Place::of(&common)?;
-            if let Some(reason) = world::descriptors(common.seals + 200) {
-                let mut report = Report::of("idle");
-                report.skip(reason);
-                return show(report, common.json);
-            }
-            let world = place.world(&common).await?;
-            let gateway = world.start()?;
-            let report = idle::run(&gateway, &world.seals(false)?).await?;
-            show(report, common.json)
-        }
-        Run::Lock { common, calls, seed } => {
-            let mut place = Place::of(&common)?;
-            let _ = world::descriptors(common.seals + 200);
-            let world = place.world(&common).await?;
-            let token = world.token()?;
-            let gateway = world.start()?;
-            let plan = lock::Plan { calls, seed };
-            let report = lock::run(&gateway, &token, &world.seals(false)?, plan).await?;
-            show(report, common.json)
-        }
+        Run::Idle { common } => idle(&common).await,
+        Run::Lock {
+            common,
+            calls,
+            seed,
+        } => locks(&common, lock::Plan { calls, seed }).await,
         Run::Ceiling {
             seals,
             stamps,
@@ -199,10 +174,13 @@ async fn run(run: Run) -> Result<()> {
             json,
         } => {
             let dir = tempfile::tempdir()?;
-            let plan = ceiling::Plan { seals, stamps, batch };
-            show(ceiling::sqlite(dir.path(), plan)?, json)
+            let plan = ceiling::Plan {
+                seals,
+                stamps,
+                batch,
+            };
+            show(&ceiling::sqlite(dir.path(), plan)?, json)
         }
-        Run::Gateway { .. } => Ok(()),
         Run::BareTls { pki, address_file } => storm::serve_bare(&pki, &address_file).await,
     }
 }
@@ -218,7 +196,11 @@ impl Place {
     fn of(common: &Common) -> Result<Self> {
         let temporary = match &common.dir {
             Some(_) => None,
-            None => Some(tempfile::Builder::new().prefix("sealgate-load-").tempdir()?),
+            None => Some(
+                tempfile::Builder::new()
+                    .prefix("sealgate-load-")
+                    .tempdir()?,
+            ),
         };
         let dir = match (&common.dir, &temporary) {
             (Some(dir), _) => std::path::absolute(dir)?,
@@ -251,11 +233,24 @@ impl Place {
 
 fn describe(report: &mut Report, common: &Common) {
     report.set("machine", world::machine());
-    report.set("store", if common.postgres { "PostgreSQL" } else { "SQLite" });
+    report.set(
+        "store",
+        if common.postgres {
+            "PostgreSQL"
+        } else {
+            "SQLite"
+        },
+    );
     report.set("seals", common.seals);
 }
 
-async fn live(common: &Common, plan: stamps::Plan, prepared: u32, with_peer: bool, with_ceiling: bool) -> Result<()> {
+async fn live(
+    common: &Common,
+    plan: stamps::Plan,
+    prepared: u32,
+    with_peer: bool,
+    with_ceiling: bool,
+) -> Result<()> {
     let _ = world::descriptors(common.seals * 2 + 400);
     let mut place = Place::of(common)?;
     let world = place.world(common).await?;
@@ -269,7 +264,12 @@ async fn live(common: &Common, plan: stamps::Plan, prepared: u32, with_peer: boo
         let before = gateway.cpu()?;
         let rate = stamps::measure(&mut report, "sealgate", lives, plan).await?;
         let spent = gateway.cpu()?.saturating_sub(before);
-        report.figure("sealgate: processor time of the gateway", spent.as_secs_f64(), "s", None);
+        report.figure(
+            "sealgate: processor time of the gateway",
+            spent.as_secs_f64(),
+            "s",
+            None,
+        );
         rate
     };
     if with_peer {
@@ -290,7 +290,7 @@ async fn live(common: &Common, plan: stamps::Plan, prepared: u32, with_peer: boo
         report.figure("limit of the storage (SQLite)", rate, "1/s", None);
         report.figure("ratio to the limit", ours / rate, "x", Some("0.5 x"));
     }
-    show(report, common.json)
+    show(&report, common.json)
 }
 
 /// The comparison pipeline's rate, or why it could not run.
@@ -330,6 +330,31 @@ async fn against_peer(
     Ok(Ok(rate))
 }
 
+async fn idle(common: &Common) -> Result<()> {
+    if let Some(reason) = world::descriptors(common.seals + 200) {
+        let mut report = Report::of("idle");
+        report.skip(reason);
+        return show(&report, common.json);
+    }
+    let mut place = Place::of(common)?;
+    let world = place.world(common).await?;
+    let gateway = world.start()?;
+    let mut report = idle::run(&gateway, &world.seals(false)?).await?;
+    describe(&mut report, common);
+    show(&report, common.json)
+}
+
+async fn locks(common: &Common, plan: lock::Plan) -> Result<()> {
+    let _ = world::descriptors(common.seals + 200);
+    let mut place = Place::of(common)?;
+    let world = place.world(common).await?;
+    let token = world.token()?;
+    let gateway = world.start()?;
+    let mut report = lock::run(&gateway, &token, &world.seals(false)?, plan).await?;
+    describe(&mut report, common);
+    show(&report, common.json)
+}
+
 async fn offline(common: &Common, records: u32, parallel: usize) -> Result<()> {
     let _ = world::descriptors(parallel as u64 + 400);
     let mut place = Place::of(common)?;
@@ -340,11 +365,15 @@ async fn offline(common: &Common, records: u32, parallel: usize) -> Result<()> {
     let plan = reconcile::Plan {
         records,
         parallel,
-        goal: if common.postgres { "50,000/s" } else { "25,000/s" },
+        goal: if common.postgres {
+            "50,000/s"
+        } else {
+            "25,000/s"
+        },
     };
     let mut report = reconcile::run(gateway.at.front, &seals, messages, plan).await?;
     describe(&mut report, common);
-    show(report, common.json)
+    show(&report, common.json)
 }
 
 async fn connect(common: &Common, plan: storm::Plan) -> Result<()> {
@@ -360,12 +389,22 @@ async fn connect(common: &Common, plan: storm::Plan) -> Result<()> {
     };
     let server = storm::Bare::start(&place.dir.join("gateway/pki"), &place.dir)?;
     let limit = storm::bare(&mut report, server.address, &world.seals(true)?, plan).await?;
-    report.figure("full: ratio to rustls alone", ours[0] / limit[0], "x", Some("0.7 x"));
-    report.figure("resumed: ratio to rustls alone", ours[1] / limit[1], "x", Some("0.7 x"));
-    show(report, common.json)
+    report.figure(
+        "full: ratio to rustls alone",
+        ours[0] / limit[0],
+        "x",
+        Some("0.7 x"),
+    );
+    report.figure(
+        "resumed: ratio to rustls alone",
+        ours[1] / limit[1],
+        "x",
+        Some("0.7 x"),
+    );
+    show(&report, common.json)
 }
 
-fn show(report: Report, json: bool) -> Result<()> {
+fn show(report: &Report, json: bool) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

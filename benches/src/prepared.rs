@@ -57,11 +57,33 @@ impl Seal {
             Resumption::disabled()
         };
         Ok(Self {
-            id: name.parse().map_err(|_| anyhow::anyhow!("{name} is no device id"))?,
+            id: name
+                .parse()
+                .map_err(|_| anyhow::anyhow!("{name} is no device id"))?,
             name,
             log_key: SigningKey::from_bytes(&seed),
             tls: Arc::new(tls),
         })
+    }
+
+    /// A seal that never connects, for measuring what it encodes.
+    ///
+    /// # Panics
+    /// Never: the provider's default versions are valid.
+    #[must_use]
+    pub fn without_tls(id: DeviceId, log_key: SigningKey) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("default versions")
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        Self {
+            id,
+            name: id.to_string(),
+            log_key,
+            tls: Arc::new(tls),
+        }
     }
 
     /// HELLO of a seal that holds `next - 1` records and took no command but its grant.
@@ -76,7 +98,7 @@ impl Seal {
             cause: ResetCause::PowerKey,
             up: 10,
             wall: 1_800_000_000,
-            clkq: ClockQuality::Synced,
+            clkq: ClockQuality::Secure,
             batt: 90,
             rssi: Some(-70),
             log: LogPosition {
@@ -134,7 +156,14 @@ impl Seal {
                 more: (last < count).then_some(true),
             });
             let mid = u16::try_from(messages.len() % 60_000).expect("small") + 2;
-            messages.push(Frame { mid, re: None, message }.encode());
+            messages.push(
+                Frame {
+                    mid,
+                    re: None,
+                    message,
+                }
+                .encode(),
+            );
             first = last + 1;
         }
         messages
@@ -147,13 +176,13 @@ fn record(seq: u32) -> Record {
         boot: 1,
         up: 10 + seq,
         wall: 1_800_000_000 + seq,
-        clkq: ClockQuality::Synced,
+        clkq: ClockQuality::Secure,
         kind: kind::STAMP,
         auth: 1,
         n: u16::try_from(seq).unwrap_or(u16::MAX),
         at: Some(Position {
-            lat: 312_304_000,
-            lon: 1_214_737_000,
+            lat_e7: 312_304_000,
+            lon_e7: 1_214_737_000,
             accuracy: 10,
         }),
         facts: Facts::new()

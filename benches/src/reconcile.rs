@@ -34,7 +34,12 @@ pub struct Plan {
 ///
 /// # Errors
 /// A seal was refused.
-pub async fn run(front: SocketAddr, seals: &[Seal], messages: Vec<Vec<Vec<u8>>>, plan: Plan) -> Result<Report> {
+pub async fn run(
+    front: SocketAddr,
+    seals: &[Seal],
+    messages: Vec<Vec<Vec<u8>>>,
+    plan: Plan,
+) -> Result<Report> {
     let mut report = Report::of("reconcile: offline logs of seals that come back");
     report.set("seals", seals.len());
     report.set("records each", plan.records);
@@ -62,12 +67,23 @@ pub async fn run(front: SocketAddr, seals: &[Seal], messages: Vec<Vec<Vec<u8>>>,
         each.record(timer::micros(one?));
     }
     let records = seals.len() as u64 * u64::from(plan.records);
-    report.figure("records", timer::rate(records, taken), "1/s", Some(plan.goal));
+    report.figure(
+        "records",
+        timer::rate(records, taken),
+        "1/s",
+        Some(plan.goal),
+    );
     report.latency("a whole log, HELLO to last LOG-ACK", &each);
     Ok(report)
 }
 
-async fn drain(front: SocketAddr, number: usize, seal: &Seal, messages: &[Vec<u8>], records: u32) -> Result<Duration> {
+async fn drain(
+    front: SocketAddr,
+    number: usize,
+    seal: &Seal,
+    messages: &[Vec<u8>],
+    records: u32,
+) -> Result<Duration> {
     let hello = seal.hello(records + 1);
     let tls = Arc::clone(&seal.tls);
     let began = timer::now();

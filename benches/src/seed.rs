@@ -102,7 +102,11 @@ pub async fn postgres(url: &str, devices: &[Device]) -> Result<()> {
     let uuid = |bytes: [u8; 16]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
     let cast = |sql: &str, places: &[u8]| {
         places.iter().fold(sql.to_owned(), |sql, place| {
-            sql.replacen(&format!("${place}"), &format!("CAST(CAST(${place} AS TEXT) AS UUID)"), 1)
+            sql.replacen(
+                &format!("${place}"),
+                &format!("CAST(CAST(${place} AS TEXT) AS UUID)"),
+                1,
+            )
         })
     };
     transaction
@@ -114,7 +118,13 @@ pub async fn postgres(url: &str, devices: &[Device]) -> Result<()> {
         transaction
             .execute(
                 &device,
-                &[&row.key, &row.serial, &uuid(ORGANIZATION), &row.fingerprint, &row.log_key],
+                &[
+                    &row.key,
+                    &row.serial,
+                    &uuid(ORGANIZATION),
+                    &row.fingerprint,
+                    &row.log_key,
+                ],
             )
             .await?;
         transaction

@@ -54,24 +54,32 @@ pub struct Live {
 ///
 /// # Errors
 /// One was refused.
-pub async fn open(front: SocketAddr, seals: &[Seal], messages: Vec<Vec<Vec<u8>>>, sl1: bool) -> Result<Vec<Live>> {
-    let sessions = stream::iter(seals.iter().zip(messages).enumerate()).map(|(number, (seal, messages))| async move {
-        let hello = sl1.then(|| seal.hello(1));
-        let tls = Arc::clone(&seal.tls);
-        let mut client = Client::connect(front, source(number), tls, &seal.name, hello.as_deref())
-            .await
-            .with_context(|| seal.name.clone())?;
-        if sl1 {
-            client.wait_for(HELLO_ACK).await?;
-        } else {
-            client.subscribe(&format!("s1/{}/d", seal.name)).await?;
-        }
-        Ok(Live {
-            client,
-            messages: messages.into_iter(),
-            answer: sl1.then_some(LOG_ACK),
-        })
-    });
+pub async fn open(
+    front: SocketAddr,
+    seals: &[Seal],
+    messages: Vec<Vec<Vec<u8>>>,
+    sl1: bool,
+) -> Result<Vec<Live>> {
+    let sessions = stream::iter(seals.iter().zip(messages).enumerate()).map(
+        |(number, (seal, messages))| async move {
+            let hello = sl1.then(|| seal.hello(1));
+            let tls = Arc::clone(&seal.tls);
+            let mut client =
+                Client::connect(front, source(number), tls, &seal.name, hello.as_deref())
+                    .await
+                    .with_context(|| seal.name.clone())?;
+            if sl1 {
+                client.wait_for(HELLO_ACK).await?;
+            } else {
+                client.subscribe(&format!("s1/{}/d", seal.name)).await?;
+            }
+            Ok(Live {
+                client,
+                messages: messages.into_iter(),
+                answer: sl1.then_some(LOG_ACK),
+            })
+        },
+    );
     let opened: Vec<Result<Live>> = sessions.buffer_unordered(SETUP).collect().await;
     opened.into_iter().collect()
 }
@@ -154,7 +162,11 @@ async fn give_tickets(rate: f64, tickets: Arc<Semaphore>, shared: Arc<Shared>) {
     let mut given = 0_u64;
     while !shared.stop.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(2)).await;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small positive number"
+        )]
         let due = (began.elapsed().as_secs_f64() * rate) as u64;
         let now = usize::try_from(due - given).unwrap_or(0);
         // Never more than a second's worth waiting: a stalled gateway must not be flooded afterwards.
@@ -214,10 +226,19 @@ pub async fn measure(report: &mut Report, who: &str, lives: Vec<Live>, plan: Pla
     let goal = plan.sl1.then_some("12,000/s");
     let (full, lives) = run(lives, plan.full, None).await;
     let rate = timer::rate(full.done, full.taken);
-    report.figure(&format!("{who}: stamps, as fast as it goes"), rate, "1/s", goal);
+    report.figure(
+        &format!("{who}: stamps, as fast as it goes"),
+        rate,
+        "1/s",
+        goal,
+    );
     report.latency(&format!("{who}: as fast as it goes"), &full.latencies);
     note(report, who, &full);
-    anyhow::ensure!(!lives.is_empty(), "{who}: every session failed: {:?}", full.failed.first());
+    anyhow::ensure!(
+        !lives.is_empty(),
+        "{who}: every session failed: {:?}",
+        full.failed.first()
+    );
     let (half, _) = run(lives, plan.half, Some(rate / 2.0)).await;
     report.figure(
         &format!("{who}: stamps, at half load"),
@@ -226,7 +247,12 @@ pub async fn measure(report: &mut Report, who: &str, lives: Vec<Live>, plan: Pla
         None,
     );
     let goal = plan.sl1.then_some("25 ms");
-    report.figure(&format!("{who}: p99 at half load"), half.latencies.millis(0.99), "ms", goal);
+    report.figure(
+        &format!("{who}: p99 at half load"),
+        half.latencies.millis(0.99),
+        "ms",
+        goal,
+    );
     report.latency(&format!("{who}: at half load"), &half.latencies);
     note(report, who, &half);
     Ok(rate)
@@ -234,9 +260,15 @@ pub async fn measure(report: &mut Report, who: &str, lives: Vec<Live>, plan: Pla
 
 fn note(report: &mut Report, who: &str, phase: &Phase) {
     if phase.exhausted > 0 {
-        report.skip(format!("{who}: {} seals ran out of prepared stamps", phase.exhausted));
+        report.skip(format!(
+            "{who}: {} seals ran out of prepared stamps",
+            phase.exhausted
+        ));
     }
     if let Some(first) = phase.failed.first() {
-        report.skip(format!("{who}: {} sessions failed, the first: {first}", phase.failed.len()));
+        report.skip(format!(
+            "{who}: {} sessions failed, the first: {first}",
+            phase.failed.len()
+        ));
     }
 }

@@ -42,19 +42,30 @@ pub struct Plan {
 ///
 /// # Errors
 /// A session was refused.
-pub async fn gateway(report: &mut Report, front: SocketAddr, seals: &[Seal], plan: Plan) -> Result<[f64; 2]> {
+pub async fn gateway(
+    report: &mut Report,
+    front: SocketAddr,
+    seals: &[Seal],
+    plan: Plan,
+) -> Result<[f64; 2]> {
     let mut rates = [0.0; 2];
     for (rate, how) in rates.iter_mut().zip(["full", "resumed"]) {
         let (found, latencies) = storm(seals, plan, |number, seal| async move {
             let hello = seal.hello(1);
             let tls = Arc::clone(&seal.tls);
-            let client = Client::connect(front, source(number), tls, &seal.name, Some(&hello)).await?;
+            let client =
+                Client::connect(front, source(number), tls, &seal.name, Some(&hello)).await?;
             drop(client);
             Ok(())
         })
         .await?;
         *rate = found;
-        report.figure(&format!("gateway: {how}, TCP to CONNACK"), found, "1/s", None);
+        report.figure(
+            &format!("gateway: {how}, TCP to CONNACK"),
+            found,
+            "1/s",
+            None,
+        );
         report.latency(&format!("gateway: {how}"), &latencies);
     }
     Ok(rates)
@@ -64,7 +75,12 @@ pub async fn gateway(report: &mut Report, front: SocketAddr, seals: &[Seal], pla
 ///
 /// # Errors
 /// A handshake failed.
-pub async fn bare(report: &mut Report, server: SocketAddr, seals: &[Seal], plan: Plan) -> Result<[f64; 2]> {
+pub async fn bare(
+    report: &mut Report,
+    server: SocketAddr,
+    seals: &[Seal],
+    plan: Plan,
+) -> Result<[f64; 2]> {
     let mut rates = [0.0; 2];
     for (rate, how) in rates.iter_mut().zip(["full", "resumed"]) {
         let (found, latencies) = storm(seals, plan, |number, seal| async move {
@@ -160,7 +176,9 @@ pub async fn serve_bare(pki: &Path, address_file: &Path) -> Result<()> {
         roots.add(anchor?)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()?;
     let chain = CertificateDer::pem_slice_iter(&fs::read(pki.join("server.pem"))?)
         .collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(&fs::read(pki.join("server.key"))?)?;

@@ -55,7 +55,8 @@ impl World {
     /// The command line refuses, or the disk is full.
     pub fn create(dir: &Path, count: usize, store: Option<String>) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let store = store.unwrap_or_else(|| format!("sqlite://{}", dir.join("sealgate.db").display()));
+        let store =
+            store.unwrap_or_else(|| format!("sqlite://{}", dir.join("sealgate.db").display()));
         let world = Self {
             dir: dir.to_owned(),
             store,
@@ -103,13 +104,12 @@ impl World {
         )
     }
 
-    /// Runs the gateway's command line in a child of this program.
+    /// Runs the gateway's command line in a child.
     ///
     /// # Errors
     /// It failed; with what it said.
     pub fn cli(&self, arguments: &[&str]) -> Result<String> {
-        let output = this_program()?
-            .arg("gateway")
+        let output = gateway_program()?
             .args(arguments)
             .stdin(Stdio::null())
             .output()?;
@@ -165,8 +165,8 @@ impl World {
         let addresses = self.dir.join("run/addresses.json");
         let _ = fs::remove_file(&addresses);
         let log = fs::File::create(self.dir.join("gateway.log"))?;
-        let mut child = this_program()?
-            .args(["gateway", "serve", "--config", &self.path("sealgate.toml")])
+        let mut child = gateway_program()?
+            .args(["serve", "--config", &self.path("sealgate.toml")])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -208,8 +208,11 @@ impl World {
     }
 }
 
-fn this_program() -> Result<Command> {
-    Ok(Command::new(std::env::current_exe()?))
+/// The gateway's own command line, built beside this program.
+fn gateway_program() -> Result<Command> {
+    let program = std::env::current_exe()?.with_file_name("sealgate-load-gateway");
+    anyhow::ensure!(program.is_file(), "{} is not built", program.display());
+    Ok(Command::new(program))
 }
 
 impl Gateway {
@@ -281,7 +284,11 @@ pub fn source(number: usize) -> Option<SocketAddr> {
 }
 
 /// Prepares something for every seal on all cores, with a bar.
-pub fn prepare<T: Send>(what: &'static str, seals: &[Seal], make: impl Fn(&Seal) -> T + Sync) -> Vec<T> {
+pub fn prepare<T: Send>(
+    what: &'static str,
+    seals: &[Seal],
+    make: impl Fn(&Seal) -> T + Sync,
+) -> Vec<T> {
     let bar = ProgressBar::new(seals.len() as u64).with_message(what);
     let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let chunk = seals.len().div_ceil(workers).max(1);
@@ -338,4 +345,3 @@ pub async fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> Resu
     }
     Ok(())
 }
-
