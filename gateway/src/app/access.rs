@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use uuid::Uuid;
+use sealgate_domain::OrganizationId;
+
+use crate::store::Topic;
 
 use super::{Actor, AppError};
 
@@ -242,7 +244,7 @@ impl Actor {
 
     /// Does this actor see objects of `organization`? Platform tokens see all; a bound one its own only.
     #[must_use]
-    pub fn sees(&self, organization: Option<Uuid>) -> bool {
+    pub fn sees(&self, organization: Option<OrganizationId>) -> bool {
         self.organization.is_none() || self.organization == organization
     }
 
@@ -250,7 +252,11 @@ impl Actor {
     ///
     /// # Errors
     /// The object belongs to others.
-    pub fn must_see(&self, organization: Option<Uuid>, noun: &'static str) -> Result<(), AppError> {
+    pub fn must_see(
+        &self,
+        organization: Option<OrganizationId>,
+        noun: &'static str,
+    ) -> Result<(), AppError> {
         if self.sees(organization) {
             Ok(())
         } else {
@@ -262,7 +268,10 @@ impl Actor {
     ///
     /// # Errors
     /// A foreign organization was asked for.
-    pub fn narrowed(&self, asked: Option<Uuid>) -> Result<Option<Uuid>, AppError> {
+    pub fn narrowed(
+        &self,
+        asked: Option<OrganizationId>,
+    ) -> Result<Option<OrganizationId>, AppError> {
         match (self.organization, asked) {
             (Some(own), Some(asked)) if own != asked => Err(AppError::NotFound("organization")),
             (own, asked) => Ok(own.or(asked)),
@@ -270,8 +279,20 @@ impl Actor {
     }
 }
 
+/// The scope that shows events of a topic.
+#[must_use]
+pub const fn scope_of_topic(topic: Topic) -> Scope {
+    match topic {
+        Topic::Stamp | Topic::Alarm => Scope::StampRead,
+        Topic::Grant | Topic::Organization => Scope::OrgRead,
+        Topic::Presence | Topic::Command | Topic::Device => Scope::FleetRead,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn printed() -> String {
@@ -306,7 +327,7 @@ mod tests {
     #[test]
     fn a_bound_token_never_has_a_platform_permission() {
         let bound = Actor {
-            organization: Some(Uuid::from_u128(1)),
+            organization: Some(OrganizationId(Uuid::from_u128(1))),
             ..Actor::system()
         };
         for (permission, _, reach) in TABLE {
@@ -331,13 +352,17 @@ mod tests {
 
     #[test]
     fn a_listing_is_narrowed_to_the_own_organization() {
-        let own = Uuid::from_u128(1);
+        let own = OrganizationId(Uuid::from_u128(1));
         let bound = Actor {
             organization: Some(own),
             ..Actor::system()
         };
         assert_eq!(bound.narrowed(None).unwrap(), Some(own));
-        assert!(bound.narrowed(Some(Uuid::from_u128(2))).is_err());
+        assert!(
+            bound
+                .narrowed(Some(OrganizationId(Uuid::from_u128(2))))
+                .is_err()
+        );
         assert_eq!(Actor::system().narrowed(Some(own)).unwrap(), Some(own));
     }
 }

@@ -1,6 +1,6 @@
 //! Who acts: every audit row names one.
 
-use sealgate_domain::Millis;
+use sealgate_domain::{Millis, OrganizationId};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ pub struct Actor {
     /// Which one: a token's id, a device's id, or empty.
     pub id: String,
     /// The organization a token is bound to; `None` is the platform itself.
-    pub organization: Option<Uuid>,
+    pub organization: Option<OrganizationId>,
     /// The rights.
     pub scopes: Scopes,
     /// What names a request that may be sent again.
@@ -82,37 +82,39 @@ impl Actor {
     /// whose answer was lost in a crash finds its own work instead of doing it twice.
     #[must_use]
     pub fn new_id(&self, now: Millis) -> Uuid {
-        self.request.map_or_else(
-            || {
-                let millis = u64::try_from(now.0).unwrap_or(0);
-                uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid()
-            },
-            RequestKey::id,
-        )
+        match &self.request {
+            Some(request) => id_at(request.first_seen, &request.hash),
+            None => id_at(now, &rand::random()),
+        }
     }
 }
 
-/// What names a request that may be sent again: token, route and Idempotency-Key, hashed.
+/// What names a request that may be sent again: token, route and Idempotency-Key, and when it was first seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestKey([u8; 32]);
+pub struct RequestKey {
+    first_seen: Millis,
+    hash: [u8; 10],
+}
 
 impl RequestKey {
     /// Hashes the three.
     #[must_use]
-    pub fn new(token: &str, route: &str, key: &str) -> Self {
-        let mut hash = Sha256::new();
+    pub fn new(token: &str, route: &str, key: &str, first_seen: Millis) -> Self {
+        let mut hasher = Sha256::new();
         for part in [token, route, key] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
         }
-        Self(hash.finalize().into())
+        let mut hash = [0; 10];
+        hash.copy_from_slice(&hasher.finalize()[..10]);
+        Self { first_seen, hash }
     }
+}
 
-    fn id(self) -> Uuid {
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&self.0[..16]);
-        uuid::Builder::from_custom_bytes(bytes).into_uuid()
-    }
+/// A version 7 id, so that indexes grow at one end.
+fn id_at(at: Millis, random: &[u8; 10]) -> Uuid {
+    let millis = u64::try_from(at.0).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid()
 }
 
 #[cfg(test)]
@@ -122,7 +124,7 @@ mod tests {
     #[test]
     fn the_same_request_makes_the_same_id() {
         let with = |key| Actor {
-            request: Some(RequestKey::new("token", "POST /grants", key)),
+            request: Some(RequestKey::new("token", "POST /grants", key, Millis(7))),
             ..Actor::system()
         };
         let now = Millis(1);
@@ -133,10 +135,8 @@ mod tests {
 
     #[test]
     fn parts_of_a_request_key_do_not_run_together() {
-        assert_ne!(
-            RequestKey::new("ab", "c", "d"),
-            RequestKey::new("a", "bc", "d")
-        );
+        let key = |a, b| RequestKey::new(a, b, "d", Millis(7));
+        assert_ne!(key("ab", "c"), key("a", "bc"));
     }
 
     #[test]

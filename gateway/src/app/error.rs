@@ -23,6 +23,9 @@ pub enum AppError {
         /// Whether it must be the platform's.
         reach: Reach,
     },
+    /// A business rule forbids it.
+    #[error("a rule forbids it")]
+    Rule(#[from] RuleError),
     /// The state of things forbids it and no business rule has a name for it.
     #[error("{0}")]
     Conflict(&'static str),
@@ -52,6 +55,9 @@ pub enum AppError {
     /// The message service failed.
     #[error("a text message was not sent")]
     Sms(#[from] SmsError),
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
 }
 
 /// Why a token was refused.

@@ -1,9 +1,14 @@
 //! Whether this node should receive traffic. Rooms set their own flag; `/readyz` reads them all.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
+
+use tokio_util::sync::CancellationToken;
 
 /// Flags of the rooms; starts with nothing ready.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +21,8 @@ struct Flags {
     front: AtomicBool,
     bus: AtomicBool,
     store: AtomicBool,
-    draining: AtomicBool,
+    draining: CancellationToken,
+    probe_after: AtomicU64,
 }
 
 /// One answer of [`Readiness::report`].
@@ -56,9 +62,27 @@ impl Readiness {
         self.flags.store.store(up, Ordering::Relaxed);
     }
 
-    /// From now on this node is leaving.
+    /// Is it time to ask the database again? At most once a second, however often others ask us.
+    pub(super) fn probe_due(&self, now: Duration) -> bool {
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let due = self.flags.probe_after.load(Ordering::Relaxed);
+        now >= due
+            && self
+                .flags
+                .probe_after
+                .compare_exchange(due, now + 1_000, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// From now on this node is leaving: long answers end.
     pub fn drain(&self) {
-        self.flags.draining.store(true, Ordering::Relaxed);
+        self.flags.draining.cancel();
+    }
+
+    /// Cancelled when this node is leaving.
+    #[must_use]
+    pub fn draining(&self) -> CancellationToken {
+        self.flags.draining.clone()
     }
 
     /// Everything at once.
@@ -68,7 +92,7 @@ impl Readiness {
             front: self.flags.front.load(Ordering::Relaxed),
             bus: self.flags.bus.load(Ordering::Relaxed),
             store: self.flags.store.load(Ordering::Relaxed),
-            draining: self.flags.draining.load(Ordering::Relaxed),
+            draining: self.flags.draining.is_cancelled(),
         }
     }
 }

@@ -8,8 +8,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use sealgate_domain::DeviceId;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 
@@ -125,16 +124,5 @@ where
             .await
             .map(|path| Self(path.0))
             .map_err(|rejection| Problem::bad_request("invalid_path", rejection.body_text()))
-    }
-}
-
-/// A device id as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DeviceRef(pub(crate) DeviceId);
-
-impl<'de> Deserialize<'de> for DeviceRef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(serde::de::Error::custom)
     }
 }

@@ -1,4 +1,7 @@
 //! HTTP: one file a noun, the router on one page.
+//!
+//! A handler reads parameters, calls one use case, shows the result. Refusals become problem documents at the
+//! outermost layer; access is checked by the use cases, never here.
 
 #![allow(dead_code)]
 
@@ -9,5 +12,3 @@ mod paging;
 mod problem;
 mod rate;
 mod titles;
-
-pub use rate::RateLimit;

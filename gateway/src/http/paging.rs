@@ -3,7 +3,7 @@
 use axum::http::Uri;
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, Mac};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use utoipa::ToSchema;
 
@@ -24,6 +24,16 @@ pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
     /// Send it as `cursor` for the next page; null on the last one.
     pub(crate) next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The same page of other items.
+    pub(crate) fn map<U>(self, change: impl Fn(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(change).collect(),
+            next_cursor: self.next_cursor,
+        }
+    }
 }
 
 /// Signs and reads cursors.
@@ -94,6 +104,15 @@ impl Cursors {
         serde_json::from_slice(payload).map_err(|_| refused())
     }
 
+    /// Reads the cursor of a request that may have none.
+    pub(crate) fn after<K: DeserializeOwned>(
+        &self,
+        listing: &str,
+        cursor: Option<&str>,
+    ) -> Result<Option<K>, Problem> {
+        cursor.map(|cursor| self.read(listing, cursor)).transpose()
+    }
+
     /// Cuts one item more than a page down to the page and writes the cursor behind it.
     pub(crate) fn page<T, K: Serialize>(
         &self,
@@ -121,13 +140,6 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
             format!("limit: 1 to {MAX_LIMIT}"),
         )),
     }
-}
-
-/// The paging parameters of every listing.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Paging {
-    pub(crate) cursor: Option<String>,
-    pub(crate) limit: Option<u32>,
 }
 
 #[cfg(test)]

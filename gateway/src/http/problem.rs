@@ -9,8 +9,11 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use sealgate_domain::RuleError;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::app::{AppError, AuthFailure, StoreError, access::Reach};
 
 use super::{language::Language, titles};
 
@@ -177,6 +180,10 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Marks an answer whose body must stay as it is, whatever the status.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Verbatim;
+
 /// Makes a problem document of any refusal that is not one yet; other answers pass.
 pub(crate) fn render(mut response: Response, language: Language, instance: &str) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -184,7 +191,8 @@ pub(crate) fn render(mut response: Response, language: Language, instance: &str)
     }
     let status = response.status();
     let refusal = status.is_client_error() || status.is_server_error();
-    if !refusal || response.headers().get(header::CONTENT_TYPE) == Some(&MEDIA_TYPE) {
+    let verbatim = response.extensions().get::<Verbatim>().is_some();
+    if !refusal || verbatim || response.headers().get(header::CONTENT_TYPE) == Some(&MEDIA_TYPE) {
         return response;
     }
     let mut rendered = Problem::of_status(status).render(language, instance);
@@ -192,4 +200,95 @@ pub(crate) fn render(mut response: Response, language: Language, instance: &str)
         rendered.headers_mut().insert(header::ALLOW, allow.clone());
     }
     rendered
+}
+
+/// What was asked for can never be (422), is not possible now (409), or comes too often (429).
+fn status_of(rule: RuleError) -> StatusCode {
+    use RuleError as R;
+    match rule {
+        R::DeviceNameInvalid
+        | R::DeviceNoteInvalid
+        | R::BacklightOutOfRange
+        | R::AutoOffOutOfRange
+        | R::OrganizationNameInvalid
+        | R::MemberNameInvalid
+        | R::PhoneInvalid
+        | R::CodeWrong
+        | R::CodeExpired
+        | R::CodeUsed
+        | R::GrantWindowInvalid
+        | R::GrantEndInPast
+        | R::GrantCountOutOfRange
+        | R::GrantRegionInvalid
+        | R::GrantRemarkTooLong => StatusCode::UNPROCESSABLE_ENTITY,
+        R::CodeTooSoon | R::CodeLockedOut => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::CONFLICT,
+    }
+}
+
+fn of_store(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Stale(what) => Problem::new(StatusCode::CONFLICT, "conflict")
+            .detail(format!("{what} was changed in the meantime")),
+        StoreError::Exists(_) => {
+            Problem::new(StatusCode::CONFLICT, "conflict").detail("such a one exists already")
+        }
+        error if error.is_outage() => {
+            tracing::error!(%error, "the database is away");
+            Problem {
+                retry_after: Some(1),
+                ..Problem::of_status(StatusCode::SERVICE_UNAVAILABLE)
+            }
+        }
+        error => {
+            tracing::error!(%error, "the database");
+            Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+impl From<AppError> for Problem {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::NotFound(noun) => {
+                Self::of_status(StatusCode::NOT_FOUND).detail(format!("no such {noun}"))
+            }
+            AppError::Unauthenticated(failure) => {
+                let code = match failure {
+                    AuthFailure::Missing | AuthFailure::Unknown => "unauthenticated",
+                    AuthFailure::Expired => "token_expired",
+                    AuthFailure::Revoked => "token_revoked",
+                };
+                Self::new(StatusCode::UNAUTHORIZED, code)
+            }
+            AppError::Denied { scope, reach } => {
+                let whose = match reach {
+                    Reach::Platform => ", of a token not bound to an organization",
+                    Reach::Organization => "",
+                };
+                Self::of_status(StatusCode::FORBIDDEN)
+                    .detail(format!("needs the scope {}{whose}", scope.name()))
+            }
+            AppError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict").detail(what),
+            AppError::Stale { current } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed")
+                    .detail(format!("it is at version \"{current}\" now"))
+            }
+            AppError::Invalid { field, message } => Self::invalid(field, message),
+            AppError::TooOften(seconds) => Self {
+                retry_after: Some(seconds),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited")
+            },
+            AppError::Rule(rule) => Self {
+                rule: Some(rule.rule()),
+                title: Some((rule.title_zh(), rule.title_en())),
+                ..Self::new(status_of(rule), rule.code())
+            },
+            AppError::Store(error) => of_store(&error),
+            AppError::Sms(error) => {
+                tracing::error!(%error, "text message");
+                Self::new(StatusCode::BAD_GATEWAY, "provider_failed")
+            }
+        }
+    }
 }

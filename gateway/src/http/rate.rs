@@ -6,26 +6,10 @@ use std::{
     time::Duration,
 };
 
+use crate::config::HttpConfig;
+
 /// Above this many buckets the full ones are dropped.
 const SWEEP_ABOVE: usize = 1_024;
-
-/// Requests a second and at once.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RateLimit {
-    /// Steady requests a second.
-    pub per_second: u32,
-    /// Requests at once after a pause.
-    pub burst: u32,
-}
-
-impl Default for RateLimit {
-    fn default() -> Self {
-        Self {
-            per_second: 100,
-            burst: 500,
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Bucket {
@@ -36,26 +20,28 @@ struct Bucket {
 /// The buckets.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    limit: RateLimit,
+    per_second: f64,
+    burst: f64,
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
 impl Limiter {
-    pub(crate) fn new(limit: RateLimit) -> Self {
+    pub(crate) fn new(config: &HttpConfig) -> Self {
         Self {
-            limit,
+            per_second: f64::from(config.token_rate.max(1)),
+            burst: f64::from(config.token_burst.max(1)),
             buckets: Mutex::default(),
         }
     }
 
     fn refilled(&self, bucket: &Bucket, now: Duration) -> f64 {
-        let gained = now.saturating_sub(bucket.at).as_secs_f64() * f64::from(self.limit.per_second);
-        (bucket.left + gained).min(f64::from(self.limit.burst))
+        let gained = now.saturating_sub(bucket.at).as_secs_f64() * self.per_second;
+        (bucket.left + gained).min(self.burst)
     }
 
     /// Takes one request of `who`, or says how long until the next is allowed.
     pub(crate) fn take(&self, who: &str, now: Duration) -> Result<(), Duration> {
-        let full = f64::from(self.limit.burst);
+        let full = self.burst;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() > SWEEP_ABOVE {
             buckets.retain(|_, bucket| self.refilled(bucket, now) < full);
@@ -71,8 +57,9 @@ impl Limiter {
             bucket.left -= 1.0;
             return Ok(());
         }
-        let rate = f64::from(self.limit.per_second.max(1));
-        Err(Duration::from_secs_f64((1.0 - bucket.left) / rate))
+        Err(Duration::from_secs_f64(
+            (1.0 - bucket.left) / self.per_second,
+        ))
     }
 }
 
@@ -82,9 +69,10 @@ mod tests {
 
     #[test]
     fn a_burst_is_allowed_and_then_a_steady_rate() {
-        let limiter = Limiter::new(RateLimit {
-            per_second: 2,
-            burst: 3,
+        let limiter = Limiter::new(&HttpConfig {
+            token_rate: 2,
+            token_burst: 3,
+            ..HttpConfig::default()
         });
         let at = Duration::from_millis;
         for _ in 0..3 {
@@ -98,7 +86,7 @@ mod tests {
 
     #[test]
     fn full_buckets_are_forgotten() {
-        let limiter = Limiter::new(RateLimit::default());
+        let limiter = Limiter::new(&HttpConfig::default());
         for n in 0..SWEEP_ABOVE + 2 {
             limiter.take(&n.to_string(), Duration::ZERO).unwrap();
         }

@@ -51,3 +51,18 @@ pub async fn finish(
         .await?;
     Ok(())
 }
+
+/// Takes a key anew whose time is over.
+///
+/// # Errors
+/// The database.
+pub async fn replace(tx: &Tx, row: &Row) -> Result<(), StoreError> {
+    let all = row.clone().into_active_model().reset_all();
+    table::Entity::update_many()
+        .set(all)
+        .filter(table::Column::TokenId.eq(row.token_id))
+        .filter(table::Column::Key.eq(row.key.clone()))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Committed events, for whoever follows them.
+
+use crate::store::{OutboxFilter, Topic};
+
+use super::{
+    Actor, App, AppError,
+    access::{Permission, scope_of_topic},
+};
+
+pub use crate::store::EventRow as Event;
+
+/// Events of one page at most.
+const PAGE: u64 = 256;
+
+/// Which events an actor follows.
+#[derive(Debug, Clone)]
+pub struct Filter(OutboxFilter);
+
+/// Some events, and up to where everything was looked at.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// In order.
+    pub events: Vec<Event>,
+    /// Go on behind this position.
+    pub after: i64,
+}
+
+impl App {
+    /// What an actor may follow of what is asked for: topics separated by commas, or all.
+    ///
+    /// # Errors
+    /// No access, or no such topic.
+    pub fn event_filter(&self, actor: &Actor, topics: Option<&str>) -> Result<Filter, AppError> {
+        actor.may(Permission::ReadEvents)?;
+        let allowed = |topic: &Topic| actor.scopes.has(scope_of_topic(*topic));
+        let topics = match topics {
+            None => Topic::ALL.iter().copied().filter(allowed).collect(),
+            Some(names) => named(actor, names)?,
+        };
+        Ok(Filter(OutboxFilter {
+            organization: actor.organization,
+            device: None,
+            topics,
+        }))
+    }
+
+    /// The newest position.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn newest_position(&self) -> Result<i64, AppError> {
+        Ok(self.store.read().outbox_head().await?)
+    }
+
+    /// A page of events behind `after`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn events_after(&self, filter: &Filter, after: i64) -> Result<Page, AppError> {
+        let reader = self.store.read();
+        // The head first: what is committed between the two reads is found again by the next page.
+        let head = reader.outbox_head().await?;
+        if filter.0.topics.is_empty() {
+            return Ok(Page {
+                events: Vec::new(),
+                after: head.max(after),
+            });
+        }
+        let events = reader.outbox_after(after, PAGE, &filter.0).await?;
+        let last = events.last().map_or(after, |event| event.position);
+        let full = events.len() as u64 == PAGE;
+        let after = if full { last } else { last.max(head) };
+        Ok(Page { events, after })
+    }
+}
+
+fn named(actor: &Actor, names: &str) -> Result<Vec<Topic>, AppError> {
+    names
+        .split(',')
+        .map(|name| {
+            let topic = Topic::from_name(name.trim())
+                .ok_or_else(|| AppError::invalid("topics", format!("no such topic: {name}")))?;
+            let scope = scope_of_topic(topic);
+            if actor.scopes.has(scope) {
+                Ok(topic)
+            } else {
+                let (_, reach) = Permission::ReadEvents.needs();
+                Err(AppError::Denied { scope, reach })
+            }
+        })
+        .collect()
+}

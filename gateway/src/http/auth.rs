@@ -1,0 +1,53 @@
+//! Bearer tokens: who is calling, and how often.
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::app::{Actor, AppError, AuthFailure};
+
+use super::{Api, problem::Problem};
+
+/// Only known tokens pass, at their rate.
+pub(crate) async fn authenticated(
+    State(api): State<Api>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let secret = bearer(request.headers())?;
+    let actor = api.app.authenticate(secret).await?;
+    api.limiter
+        .take(&actor.id, api.app.clock.monotonic())
+        .map_err(|wait| AppError::TooOften(wait.as_secs() + 1))?;
+    request.extensions_mut().insert(Caller(actor));
+    Ok(next.run(request).await)
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, AppError> {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, secret)| secret.trim())
+        .ok_or(AppError::Unauthenticated(AuthFailure::Missing))
+}
+
+/// Who is calling.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(pub(crate) Actor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Problem::of_status(StatusCode::UNAUTHORIZED))
+    }
+}

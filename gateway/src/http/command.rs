@@ -1,0 +1,127 @@
+//! Commands: what was ordered of a device and how far it has come.
+
+use axum::{Json, extract::State, http::Uri, response::Response};
+use sealgate_domain::CommandId;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::app::command_list::Command;
+
+use super::{
+    Api,
+    answer::{Refusals, accepted},
+    auth::Caller,
+    extract::{Path, Query},
+    paging::{self, Cursors, Page},
+    problem::Problem,
+    values::{DeviceRef, EXAMPLE_DEVICE, EXAMPLE_ID, Time},
+};
+
+/// A command.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CommandView {
+    id: Uuid,
+    device: DeviceRef,
+    /// What is ordered.
+    #[schema(example = "lock")]
+    op: String,
+    /// `pending`, `sent`, `acknowledged` (the device has it), `applied` (the device did it), `rejected`, `expired`
+    /// or `superseded`.
+    #[schema(example = "pending")]
+    state: String,
+    /// The device's reason to reject it, as SL/1 numbers it.
+    error_code: Option<u16>,
+    /// Times it was handed to a session.
+    attempts: u32,
+    /// Who ordered it.
+    #[schema(example = "token:0193a1b2-0000-7000-8000-000000000001")]
+    created_by: String,
+    created_at: Time,
+    /// Nothing happens after this time; null waits for the device.
+    expires_at: Option<Time>,
+    sent_at: Option<Time>,
+    acknowledged_at: Option<Time>,
+    applied_at: Option<Time>,
+}
+
+impl From<Command> for CommandView {
+    fn from(command: Command) -> Self {
+        Self {
+            id: command.id.0,
+            device: DeviceRef(command.device),
+            op: command.op.as_str().to_owned(),
+            state: command.state.as_str().to_owned(),
+            error_code: command.error_code,
+            attempts: command.attempts,
+            created_by: command.created_by,
+            created_at: Time(command.created_at),
+            expires_at: Time::opt(command.expires_at),
+            sent_at: Time::opt(command.sent_at),
+            acknowledged_at: Time::opt(command.acknowledged_at),
+            applied_at: Time::opt(command.applied_at),
+        }
+    }
+}
+
+/// 202 with the command and its address.
+pub(crate) fn ordered(command: Command) -> Response {
+    let path = path(command.id);
+    accepted(&path, CommandView::from(command))
+}
+
+/// The address of a command.
+pub(crate) fn path(id: CommandId) -> String {
+    format!("/commands/{id}")
+}
+
+/// Which commands.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CommandQuery {
+    /// Only those that are not over.
+    open: Option<bool>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Items of a page, 1 to 200.
+    limit: Option<u32>,
+}
+
+/// See a command.
+#[utoipa::path(get, path = "/commands/{command}", tag = "commands", operation_id = "get_command",
+    params(("command" = Uuid, Path, example = json!(EXAMPLE_ID))), security(("token" = ["fleet:read"])),
+    responses((status = 200, description = "It", body = CommandView), Refusals))]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<CommandView>, Problem> {
+    let command = api.app.command(&actor, CommandId(id)).await?;
+    Ok(Json(command.into()))
+}
+
+/// List a device's commands, newest first.
+#[utoipa::path(get, path = "/devices/{device}/commands", tag = "commands", operation_id = "list_commands",
+    params(("device" = DeviceRef, Path, example = json!(EXAMPLE_DEVICE)), CommandQuery), security(("token" = ["fleet:read"])),
+    responses((status = 200, description = "A page", body = Page<CommandView>), Refusals))]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    uri: Uri,
+    Path(DeviceRef(device)): Path<DeviceRef>,
+    Query(query): Query<CommandQuery>,
+) -> Result<Json<Page<CommandView>>, Problem> {
+    let listing = Cursors::listing(&uri);
+    let limit = paging::limit(query.limit)?;
+    let after = api.cursors.after(&listing, query.cursor.as_deref())?;
+    let open = query.open.unwrap_or(false);
+    let found = api
+        .app
+        .commands(&actor, device, open, after, limit + 1)
+        .await?;
+    let page = api
+        .cursors
+        .page(&listing, found, limit, |row| (row.created_at.0, row.id.0));
+    Ok(Json(page.map(CommandView::from)))
+}

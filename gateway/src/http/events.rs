@@ -1,0 +1,272 @@
+//! Committed events, live and from any position: as a stream (SSE) or by asking again and again (long poll).
+//!
+//! A reader pulls pages from the outbox at its own speed, so a slow one holds one page and nothing more. Positions
+//! never go back and never skip: what a reader has seen up to N, it has seen whole.
+
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event as Frame, KeepAlive, Sse},
+    },
+};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::{
+    Actor,
+    events::{Event, Filter},
+};
+
+use super::{
+    Api,
+    auth::Caller,
+    extract::Query,
+    problem::{Problem, ProblemDocument},
+    values::{DeviceRef, Time},
+};
+
+/// A comment is sent after this much silence, and the token is looked at again.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A long poll waits this long at most.
+const MAX_WAIT: u64 = 60;
+
+/// One committed change.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventView {
+    /// Its place in the order of all events; also the SSE `id`.
+    position: i64,
+    /// What it is about; also the SSE `event`.
+    #[schema(example = "stamp")]
+    topic: String,
+    /// Whose it is.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    organization: Option<uuid::Uuid>,
+    /// Which device it is about.
+    device: Option<DeviceRef>,
+    /// When it was committed.
+    at: Time,
+    /// What happened.
+    #[schema(value_type = Object)]
+    payload: serde_json::Value,
+}
+
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        Self {
+            position: event.position,
+            topic: event.topic,
+            organization: event.organization.map(|id| id.0),
+            device: event.device.map(DeviceRef),
+            at: Time(event.at),
+            payload: event.payload,
+        }
+    }
+}
+
+/// The answer of a long poll.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventPage {
+    /// Events behind `after`, in order.
+    events: Vec<EventView>,
+    /// Send it as `after` next time.
+    after: i64,
+}
+
+/// Which events.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventQuery {
+    /// Topics separated by commas; without it all that the token may see.
+    #[param(example = "stamp,alarm")]
+    topics: Option<String>,
+    /// Begin behind this position; without it with what happens from now on.
+    after: Option<i64>,
+    /// Answer as JSON, waiting this many seconds (60 at most) for the first event.
+    wait: Option<u64>,
+}
+
+/// Follow committed events.
+///
+/// With `wait` the answer is one JSON page (long poll), otherwise a stream (SSE) that `Last-Event-ID` continues.
+#[utoipa::path(get, path = "/events", tag = "events", operation_id = "follow_events",
+    params(EventQuery), security(("token" = ["events:read"])),
+    responses(
+        (status = 200, description = "Events", content(
+            (EventPage = "application/json"), (String = "text/event-stream"))),
+        (status = "default", body = ProblemDocument, content_type = "application/problem+json")))]
+pub(crate) async fn follow(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    headers: HeaderMap,
+    Query(query): Query<EventQuery>,
+) -> Result<Response, Problem> {
+    let filter = api.app.event_filter(&actor, query.topics.as_deref())?;
+    let after = match last_event_id(&headers)?.or(query.after) {
+        Some(after) => after,
+        None => api.app.newest_position().await?,
+    };
+    let permit = api.streams.clone().try_acquire_owned().map_err(|_| {
+        Problem::of_status(StatusCode::SERVICE_UNAVAILABLE).detail("too many event streams")
+    })?;
+    let reader = Reader::new(api, actor, filter, after, permit);
+    match query.wait {
+        Some(seconds) => {
+            reader
+                .poll(Duration::from_secs(seconds.min(MAX_WAIT)))
+                .await
+        }
+        None => Ok(reader.stream()),
+    }
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(value) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .map(Some)
+        .ok_or_else(|| Problem::bad_request("invalid_header", "Last-Event-ID: a position"))
+}
+
+/// One client and how far it has read.
+struct Reader {
+    api: Api,
+    actor: Actor,
+    filter: Filter,
+    after: i64,
+    page: VecDeque<Event>,
+    positions: watch::Receiver<i64>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why waiting ended.
+enum Woken {
+    Events,
+    Silence,
+    Draining,
+}
+
+impl Reader {
+    fn new(
+        api: Api,
+        actor: Actor,
+        filter: Filter,
+        after: i64,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            positions: api.app.wake.positions(),
+            api,
+            actor,
+            filter,
+            after,
+            page: VecDeque::new(),
+            _permit: permit,
+        }
+    }
+
+    /// Reads the next page; the wake-up is noted first, so that none is missed between reading and waiting.
+    async fn read(&mut self) -> Result<(), Problem> {
+        self.positions.borrow_and_update();
+        let page = self.api.app.events_after(&self.filter, self.after).await?;
+        self.page = page.events.into();
+        self.after = page.after;
+        Ok(())
+    }
+
+    async fn wait(&mut self, at_most: Duration) -> Woken {
+        let draining = self.api.app.readiness.draining();
+        tokio::select! {
+            biased;
+            () = draining.cancelled() => Woken::Draining,
+            moved = self.positions.changed() => if moved.is_ok() { Woken::Events } else { Woken::Draining },
+            () = tokio::time::sleep(at_most) => Woken::Silence,
+        }
+    }
+
+    async fn poll(mut self, wait: Duration) -> Result<Response, Problem> {
+        let clock = self.api.app.clock.clone();
+        let until = clock.monotonic() + wait;
+        loop {
+            self.read().await?;
+            let left = until.saturating_sub(clock.monotonic());
+            if !self.page.is_empty() || left.is_zero() {
+                break;
+            }
+            if !matches!(self.wait(left).await, Woken::Events) {
+                break;
+            }
+        }
+        Ok(Json(EventPage {
+            events: self.page.into_iter().map(EventView::from).collect(),
+            after: self.after,
+        })
+        .into_response())
+    }
+
+    fn stream(self) -> Response {
+        let gauge = self.api.metrics.event_streams.clone();
+        gauge.inc();
+        let open = Open(gauge);
+        let frames = stream::unfold((self, open), |(mut reader, open)| async move {
+            let frame = reader.next().await?;
+            Some((Ok::<_, Infallible>(frame), (reader, open)))
+        });
+        let mut response = Sse::new(frames)
+            .keep_alive(KeepAlive::new().interval(HEARTBEAT))
+            .into_response();
+        response.headers_mut().insert(
+            header::CACHE_CONTROL,
+            header::HeaderValue::from_static("no-store"),
+        );
+        response
+    }
+
+    /// The next event; `None` ends the stream: shutting down, the token is over, or the database is away.
+    async fn next(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(event) = self.page.pop_front() {
+                return frame(event);
+            }
+            let before = self.after;
+            self.read().await.ok()?;
+            if !self.page.is_empty() || self.after != before {
+                continue;
+            }
+            match self.wait(HEARTBEAT).await {
+                Woken::Events => {}
+                Woken::Silence => self.api.app.still_valid(&self.actor).await.ok()?,
+                Woken::Draining => return None,
+            }
+        }
+    }
+}
+
+fn frame(event: Event) -> Option<Frame> {
+    let view = EventView::from(event);
+    Frame::default()
+        .id(view.position.to_string())
+        .event(view.topic.clone())
+        .json_data(view)
+        .ok()
+}
+
+/// Counts an open stream down when it is gone.
+struct Open(prometheus::IntGauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

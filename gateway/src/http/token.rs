@@ -1,0 +1,155 @@
+//! API tokens. A secret is shown once, when its token is made.
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use sealgate_domain::{OrganizationId, TokenId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::{
+    access::{Scope, Scopes},
+    token::{NewToken, Token},
+};
+
+use super::{
+    Api,
+    answer::{Refusals, created},
+    auth::Caller,
+    extract::{Body, Path},
+    idempotency::Sensitive,
+    problem::Problem,
+    values::{EXAMPLE_ID, Time},
+};
+
+/// A token, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TokenView {
+    id: Uuid,
+    #[schema(example = "console")]
+    name: String,
+    /// What it may do.
+    #[schema(example = json!(["fleet:read", "stamp:read"]))]
+    scopes: Vec<String>,
+    /// The only organization it sees; null sees all.
+    organization: Option<Uuid>,
+    created_at: Time,
+    expires_at: Option<Time>,
+    /// To the minute.
+    last_used_at: Option<Time>,
+    revoked_at: Option<Time>,
+}
+
+impl From<Token> for TokenView {
+    fn from(token: Token) -> Self {
+        let scopes = Scopes::parse(&token.scopes).unwrap_or_default();
+        Self {
+            id: token.id.0,
+            name: token.name,
+            scopes: scopes.iter().map(|scope| scope.name().to_owned()).collect(),
+            organization: token.organization.map(|id| id.0),
+            created_at: Time(token.created_at),
+            expires_at: Time::opt(token.expires_at),
+            last_used_at: Time::opt(token.last_used_at),
+            revoked_at: Time::opt(token.revoked_at),
+        }
+    }
+}
+
+/// A new token.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTokenBody {
+    /// 1 to 80 characters.
+    #[schema(example = "console")]
+    name: String,
+    /// What it may do: at most what the asking token may.
+    #[schema(example = json!(["fleet:read", "stamp:read"]))]
+    scopes: Vec<String>,
+    /// Bind it to an organization.
+    #[schema(example = json!(null))]
+    organization: Option<Uuid>,
+    /// It is refused from then on.
+    #[schema(example = json!(null))]
+    expires_at: Option<Time>,
+}
+
+/// A token and its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MadeToken {
+    token: TokenView,
+    /// Shown this once.
+    #[schema(example = "sk_mfrggzdfmztwq2lkmfrggzdfmztwq2lkmfrggzd")]
+    secret: String,
+}
+
+/// All tokens the asking one may see.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TokenList {
+    items: Vec<TokenView>,
+}
+
+/// Make a token.
+#[utoipa::path(post, path = "/tokens", tag = "tokens", operation_id = "create_token",
+    request_body = NewTokenBody, security(("token" = ["token:admin"])),
+    responses((status = 201, description = "Made", body = MadeToken), Refusals))]
+pub(crate) async fn create(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Body(body): Body<NewTokenBody>,
+) -> Result<Response, Problem> {
+    let scopes = scopes(&body.scopes)?;
+    let new = NewToken {
+        name: body.name,
+        scopes,
+        organization: body.organization.map(OrganizationId),
+        expires_at: body.expires_at.map(|time| time.0),
+    };
+    let (token, secret) = api.app.create_token(&actor, new).await?;
+    let path = format!("/tokens/{}", token.id);
+    let token = TokenView::from(token);
+    let mut response = created(&path, MadeToken { token, secret }).into_response();
+    response.extensions_mut().insert(Sensitive);
+    Ok(response)
+}
+
+fn scopes(names: &[String]) -> Result<Scopes, Problem> {
+    names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            Scope::from_name(name)
+                .ok_or_else(|| Problem::invalid(format!("scopes[{at}]"), "no such scope"))
+        })
+        .collect()
+}
+
+/// List tokens.
+#[utoipa::path(get, path = "/tokens", tag = "tokens", operation_id = "list_tokens",
+    security(("token" = ["token:admin"])),
+    responses((status = 200, description = "All of them", body = TokenList), Refusals))]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+) -> Result<Json<TokenList>, Problem> {
+    let found = api.app.tokens(&actor).await?;
+    let items = found.into_iter().map(TokenView::from).collect();
+    Ok(Json(TokenList { items }))
+}
+
+/// Revoke a token; at once and for ever.
+#[utoipa::path(delete, path = "/tokens/{token}", tag = "tokens", operation_id = "revoke_token",
+    params(("token" = Uuid, Path, example = json!(EXAMPLE_ID))), security(("token" = ["token:admin"])),
+    responses((status = 204, description = "Revoked"), Refusals))]
+pub(crate) async fn revoke(
+    State(api): State<Api>,
+    Caller(actor): Caller,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    api.app.revoke_token(&actor, TokenId(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
