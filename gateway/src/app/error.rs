@@ -46,18 +46,12 @@ pub enum AppError {
     /// Too often: after this many seconds again.
     #[error("again in {0} s")]
     TooOften(u64),
-    /// A business rule forbids it.
-    #[error(transparent)]
-    Rule(#[from] RuleError),
     /// The database failed, or two changes met.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The message service failed.
     #[error("a text message was not sent")]
     Sms(#[from] SmsError),
-    /// The database failed.
-    #[error("the database failed")]
-    Store(#[from] StoreError),
 }
 
 /// Why a token was refused.
