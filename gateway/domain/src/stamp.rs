@@ -8,10 +8,14 @@ use crate::{Millis, organization::UseMode};
 /// A SHA-256.
 pub type Hash = [u8; 32];
 
-/// The record is a press of the head.
-pub const KIND_PRESS: u8 = 1;
-/// The record stands for a range that the device lost.
+/// A record of this kind stands for a range that the device lost.
 pub const KIND_LOST: u8 = 250;
+
+/// Is a record of this kind a press of the head, allowed or not? The others tell of links, clocks and losses.
+#[must_use]
+pub const fn is_press(kind: u8) -> bool {
+    kind <= 12
+}
 
 /// How far a device's log is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,26 +35,29 @@ pub struct Batch {
     pub epoch: u32,
     /// Sequence number of the first record.
     pub first: u32,
-    /// How many records.
-    pub count: u32,
-    /// From which sequence number on the chain was checked; behind `first` when the batch repeats stored records.
+    /// The number after the last record (a record of losses stands for many).
+    pub end: u32,
+    /// From which sequence number on the chain was checked: the cursor the checker knew.
     pub chained_from: u32,
     /// The chain head there.
     pub prev_head: Hash,
-    /// The chain head after the last record.
+    /// The chain head after the last record, as signed.
     pub new_head: Hash,
 }
 
 /// Where a batch belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Records before `skip` are stored already (their hashes must be compared), the rest is new.
+    /// Records below `from` are stored already, and the chain proves them equal; the rest is new.
     Append {
-        /// Records to compare instead of store.
-        skip: u32,
+        /// The first new number.
+        from: u32,
     },
-    /// All of it is stored already (hashes must be compared).
-    Duplicate,
+    /// All of it is stored already. Unless proven, hashes must be compared: any difference is a fork.
+    Duplicate {
+        /// It ends at the cursor, and its signed head is ours.
+        proven: bool,
+    },
     /// Records before it are missing: nothing of it may be stored.
     Gap {
         /// First missing.
@@ -69,11 +76,8 @@ pub enum Verdict {
 /// Where does the batch belong?
 #[must_use]
 pub fn reconcile(cursor: &Cursor, batch: &Batch) -> Verdict {
-    let Some(end) = batch.first.checked_add(batch.count) else {
-        return Verdict::Refused;
-    };
-    let chain_fits = batch.first <= batch.chained_from && batch.chained_from <= end;
-    if batch.count == 0 || batch.first == 0 || batch.epoch != cursor.epoch || !chain_fits {
+    let fits = batch.first != 0 && batch.first < batch.end && batch.chained_from <= batch.end;
+    if !fits || batch.epoch != cursor.epoch {
         return Verdict::Refused;
     }
     if batch.first > cursor.next {
@@ -82,13 +86,12 @@ pub fn reconcile(cursor: &Cursor, batch: &Batch) -> Verdict {
             count: batch.first - cursor.next,
         };
     }
-    if end < cursor.next {
-        return Verdict::Duplicate;
+    if batch.end < cursor.next {
+        return Verdict::Duplicate { proven: false };
     }
-    if end == cursor.next {
-        // The cursor's head is the head after this batch: a full comparison for free.
-        return match batch.new_head == cursor.head || batch.chained_from == end {
-            true => Verdict::Duplicate,
+    if batch.end == cursor.next {
+        return match batch.new_head == cursor.head {
+            true => Verdict::Duplicate { proven: true },
             false => Verdict::Fork,
         };
     }
@@ -96,9 +99,7 @@ pub fn reconcile(cursor: &Cursor, batch: &Batch) -> Verdict {
         return Verdict::Stale;
     }
     match batch.prev_head == cursor.head {
-        true => Verdict::Append {
-            skip: cursor.next - batch.first,
-        },
+        true => Verdict::Append { from: cursor.next },
         false => Verdict::Fork,
     }
 }
@@ -262,6 +263,8 @@ pub struct GrantKnowledge {
     pub not_before: Millis,
     /// Closes.
     pub not_after: Millis,
+    /// When the device confirmed its end.
+    pub ended_at: Option<Millis>,
     /// It went beyond the count.
     pub over: bool,
 }

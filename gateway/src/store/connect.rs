@@ -23,6 +23,7 @@ use sea_orm::{
 use super::{
     Reader, StoreError, Tx, error,
     gate::{Gate, Permit},
+    ingest::Writer,
 };
 use crate::config::StoreConfig;
 
@@ -61,6 +62,8 @@ pub(super) enum Kind {
         options: SqliteConnectOptions,
         /// Before the one writer.
         gate: Gate,
+        /// Writes records.
+        ingest: Writer,
     },
     /// PostgreSQL.
     Postgres(PgConnectOptions),
@@ -162,7 +165,7 @@ impl Store {
         match result {
             Ok(value) => match transaction.commit().await {
                 Ok(()) => {
-                    self.inner.healthy.store(true, Ordering::Relaxed);
+                    self.succeeded();
                     Ok(value)
                 }
                 Err(error) => {
@@ -223,6 +226,19 @@ impl Store {
 
     fn failed(&self, error: DbErr) -> StoreError {
         self.note(StoreError::from(error))
+    }
+
+    /// A write succeeded.
+    pub(super) fn succeeded(&self) {
+        self.inner.healthy.store(true, Ordering::Relaxed);
+    }
+
+    /// Who writes records on SQLite.
+    pub(super) fn ingest_writer(&self) -> Option<&Writer> {
+        match &self.inner.kind {
+            Kind::Sqlite { ingest, .. } => Some(ingest),
+            Kind::Postgres(_) => None,
+        }
     }
 
     pub(super) fn is_sqlite(&self) -> bool {
@@ -311,7 +327,12 @@ fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
+        let file = options.get_filename().to_owned();
+        if file.as_os_str().is_empty() || file.to_string_lossy().contains(":memory:") {
+            return Err(invalid(&"a database in memory keeps nothing"));
+        }
         return Ok(Kind::Sqlite {
+            ingest: Writer::start(file, wait),
             options,
             gate: Gate::default(),
         });

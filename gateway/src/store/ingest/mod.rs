@@ -8,12 +8,20 @@
 //! - What is decided is decided inside the transaction, on what it reads: cursor, grant, lock, organization.
 //! - A group that can't be stored harms no other group. When the database fails, nothing is acknowledged.
 
+mod decide;
+mod postgres;
+mod sqlite;
+
 use bytes::Bytes;
 use sealgate_domain::{
     DeviceId, Millis,
     grant::Place,
     stamp::{AbnormalKind, Cursor, Hash, TimeSync},
 };
+
+use super::{Lane, Store, StoreError};
+
+pub(super) use sqlite::Writer;
 
 /// Groups in one call at most.
 pub const MAX_GROUPS: usize = 512;
@@ -58,12 +66,19 @@ pub struct IngestRecord {
     pub booting: bool,
     /// Class by the device's truth table, kind 10 left out.
     pub class: Option<AbnormalKind>,
-    /// It stands for a range the device lost: first number and how many.
-    pub lost: Option<(u32, u32)>,
+    /// How many lost records it stands for, itself included; 0 = it is a record itself.
+    pub lost: u32,
     /// The record, verbatim.
     pub record: Bytes,
     /// SHA-256 of it.
     pub hash: Hash,
+}
+
+impl IngestRecord {
+    /// The number that follows it; `None` = there is none.
+    pub(super) fn end(&self) -> Option<u32> {
+        self.seq.checked_add(self.lost.max(1))
+    }
 }
 
 /// Records of one device that follow one another: one STAMPS message.
@@ -75,11 +90,11 @@ pub struct IngestBatch {
     pub epoch: u32,
     /// Sequence number of the first record.
     pub first: u32,
-    /// From which sequence number on the chain was checked: `first`, or later when the batch repeats stored records.
+    /// From which sequence number on the chain was checked: the cursor of the one who checked it.
     pub chained_from: u32,
     /// The chain head there.
     pub prev_head: Hash,
-    /// The chain head after the last record.
+    /// The chain head after the last record, as the checkpoint signs it.
     pub new_head: Hash,
     /// The records.
     pub records: Vec<IngestRecord>,
@@ -137,3 +152,33 @@ pub enum IngestRefusal {
     /// The database refused its content.
     Content,
 }
+
+impl Store {
+    /// Stores groups of records in one transaction; the outcomes are in the groups' order. Only what comes back as
+    /// `Stored` may be acknowledged.
+    ///
+    /// # Errors
+    /// The database failed: nothing was stored, nothing may be acknowledged.
+    pub async fn ingest(&self, groups: Vec<IngestBatch>) -> Result<Vec<IngestOutcome>, StoreError> {
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let result = match self.ingest_writer() {
+            Some(writer) => {
+                let permit = self.pass(Lane::Normal).await;
+                writer.run(groups, permit).await
+            }
+            None => postgres::run(self, &groups).await,
+        };
+        match result {
+            Ok(outcomes) => {
+                self.succeeded();
+                Ok(outcomes)
+            }
+            Err(error) => Err(self.note(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
