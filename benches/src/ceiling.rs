@@ -99,7 +99,7 @@ fn prepare(database: &mut Connection, seals: u32) -> Result<()> {
     )?;
     for seal in 0..seals {
         transaction.execute(
-            "INSERT INTO device (id, model, serial, name, note, life, gen, organization_id, cert_fingerprint, log_key,
+            "INSERT INTO device (id, model, serial, name, note, life, generation, organization_id, cert_fingerprint, log_key,
                 desired_locked, desired_config, desired_config_version, desired_offline, counter_lock, counter_grant,
                 counter_config, counter_firmware, next_grant_no, version, created_at)
              VALUES (?1, 'GL', ?2, '', '', 'bound', 0, ?3, x'00', x'00', 0, '{}', 0, 0, 0, 1, 1, 0, 2, 1, 0)",

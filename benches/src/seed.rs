@@ -54,7 +54,7 @@ fn unhex(text: &str) -> Result<Vec<u8>> {
 
 const ORGANIZATION_SQL: &str = "INSERT INTO organization (id, name, grants_required, device_quota, next_member_no, version, created_at)
     VALUES ($1, $2, TRUE, 1000000, 1, 1, 0)";
-const DEVICE_SQL: &str = "INSERT INTO device (id, model, serial, name, note, life, gen, organization_id, cert_fingerprint,
+const DEVICE_SQL: &str = "INSERT INTO device (id, model, serial, name, note, life, generation, organization_id, cert_fingerprint,
         log_key, desired_locked, desired_config, desired_config_version, desired_offline, counter_lock, counter_grant,
         counter_config, counter_firmware, next_grant_no, version, created_at)
     VALUES ($1, 'GL', $2, '', '', 'bound', 0, $3, $4, $5, FALSE, '{}', 0, FALSE, 0, 1, 1, 0, 2, 1, 0)";
