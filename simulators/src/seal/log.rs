@@ -42,6 +42,12 @@ impl LogFlash {
         self.0.len()
     }
 
+    /// Presses that found it full, by kind; place 0 is for those without one.
+    #[must_use]
+    pub fn counted(&self) -> &[u16; 11] {
+        self.0.counted()
+    }
+
     /// Whether it holds none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -243,9 +249,12 @@ impl Seal {
 
     pub(super) fn log_timeout(&self) -> Option<u64> {
         let session = self.session()?;
-        let waiting = session
-            .upload_at
-            .filter(|at| *at > self.now && !self.log().is_empty());
-        [waiting, session.resend_at].into_iter().flatten().min()
+        let from = session.upload_at?;
+        if self.ram.as_ref().is_none_or(|ram| ram.audit) {
+            return None;
+        }
+        let waiting = (from > self.now && !self.log().is_empty()).then_some(from);
+        let resend = session.resend_at.map(|at| at.max(from));
+        [waiting, resend].into_iter().flatten().min()
     }
 }

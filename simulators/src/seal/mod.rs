@@ -22,6 +22,9 @@ mod time;
 mod truth;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, sync::Arc};
 
 use ed25519_dalek::SigningKey;

@@ -170,7 +170,8 @@ impl Seal {
             return self.restart_at;
         };
         let minutes = u64::from(self.flash.settings.auto_off_min);
-        let auto_off = (minutes > 0).then_some(ram.last_touch + minutes * 60_000);
+        let idle = minutes > 0 && ram.stopping_until.is_none();
+        let auto_off = idle.then_some(ram.last_touch + minutes * 60_000);
         let enrol = ram.enrol.as_ref().map(Enrolment::timeout);
         [ram.stopping_until, ram.screen.timeout(), auto_off, enrol]
             .into_iter()

@@ -323,7 +323,8 @@ impl Seal {
         let ram = self.ram.as_ref()?;
         match &ram.link {
             Link::Idle | Link::Connecting => None,
-            Link::Waiting { at } => Some(*at),
+            // A seal that shuts down calls nobody.
+            Link::Waiting { at } => ram.stopping_until.is_none().then_some(*at),
             Link::Up(session) => [session.hello_by, session.lease_at, session.status_at]
                 .into_iter()
                 .flatten()

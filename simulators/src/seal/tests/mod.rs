@@ -1,0 +1,5 @@
+//! The seal against a platform in memory.
+
+mod rules;
+mod schedules;
+mod world;
