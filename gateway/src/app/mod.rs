@@ -6,6 +6,8 @@
 pub mod access;
 mod actor;
 pub mod audit;
+pub mod command;
+mod effect;
 mod error;
 pub mod events;
 mod handle;
@@ -13,6 +15,8 @@ pub mod idempotency;
 pub mod member;
 pub mod order;
 mod readiness;
+pub mod session;
+pub mod stamp;
 pub mod token;
 mod wake;
 

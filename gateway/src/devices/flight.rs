@@ -77,11 +77,6 @@ impl Flight {
         }
     }
 
-    /// Forgets everything: what is still open comes back from the database.
-    pub(super) fn clear(&mut self) {
-        self.slots = Default::default();
-    }
-
     /// What is due at `now`, if anything; ask again until nothing is.
     pub(super) fn due(&mut self, patience: Patience, now: Duration) -> Option<Due> {
         for slot in self.slots.iter_mut().flatten() {

@@ -47,19 +47,20 @@ impl Bucket {
         }
     }
 
-    /// Takes one message's worth, or says how long to wait before reading on.
-    pub(super) fn take(&mut self, rate: Rate, now: Duration) -> Result<(), Duration> {
+    /// Takes one message's worth, on credit if need be; then says how long reading must pause to pay for it.
+    pub(super) fn take(&mut self, rate: Rate, now: Duration) -> Option<Duration> {
         let gained = now.saturating_sub(self.filled).as_nanos();
         let gained = u64::try_from(gained).unwrap_or(u64::MAX);
         self.credit = self.credit.saturating_add(gained).min(rate.capacity());
         self.filled = self.filled.max(now);
-        match self.credit.checked_sub(rate.cost()) {
-            Some(left) => {
-                self.credit = left;
-                Ok(())
-            }
-            None => Err(Duration::from_nanos(rate.cost() - self.credit)),
+        if let Some(left) = self.credit.checked_sub(rate.cost()) {
+            self.credit = left;
+            return None;
         }
+        let missing = Duration::from_nanos(rate.cost() - self.credit);
+        self.credit = 0;
+        self.filled += missing;
+        Some(missing)
     }
 }
 
@@ -72,12 +73,24 @@ mod tests {
         let rate = Rate::default();
         let mut bucket = Bucket::full(rate, Duration::ZERO);
         for _ in 0..200 {
-            assert_eq!(bucket.take(rate, Duration::ZERO), Ok(()));
+            assert_eq!(bucket.take(rate, Duration::ZERO), None);
         }
-        let wait = bucket.take(rate, Duration::ZERO).unwrap_err();
-        assert_eq!(wait, Duration::from_millis(20));
-        assert_eq!(bucket.take(rate, wait), Ok(()));
-        assert!(bucket.take(rate, wait).is_err());
+        let share = Duration::from_millis(20);
+        assert_eq!(bucket.take(rate, Duration::ZERO), Some(share));
+        assert_eq!(bucket.take(rate, share), Some(share));
+    }
+
+    #[test]
+    fn over_a_minute_no_more_passes_than_allowed() {
+        let rate = Rate::default();
+        let mut bucket = Bucket::full(rate, Duration::ZERO);
+        let mut now = Duration::ZERO;
+        let mut taken = 0;
+        while now < Duration::from_secs(60) {
+            now += bucket.take(rate, now).unwrap_or_default();
+            taken += 1;
+        }
+        assert_eq!(taken, 200 + 60 * 50);
     }
 
     #[test]
@@ -88,7 +101,9 @@ mod tests {
         };
         let mut bucket = Bucket::full(rate, Duration::ZERO);
         let later = Duration::from_secs(3600);
-        let passed = (0..10).filter(|_| bucket.take(rate, later).is_ok()).count();
+        let passed = (0..10)
+            .filter(|_| bucket.take(rate, later).is_none())
+            .count();
         assert_eq!(passed, 3);
     }
 }

@@ -16,10 +16,7 @@ use std::{
 use sealgate_domain::{DeviceId, Millis};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    link::{CloseReason, LinkKind},
-    mailbox::Mailbox,
-};
+use super::{link::CloseReason, mailbox::Mailbox};
 
 const SHARDS: usize = 64;
 const CONFLICT_WINDOW: Duration = Duration::from_secs(60);
@@ -30,8 +27,6 @@ const CONFLICT_TAKEOVERS: usize = 3;
 pub(super) struct Handle {
     /// Takeover number.
     pub(super) term: u64,
-    /// What carries it.
-    pub(super) kind: LinkKind,
     /// Notes for it.
     pub(super) mailbox: Arc<Mailbox>,
     /// Ends it.
@@ -141,12 +136,10 @@ impl Registry {
     pub(super) fn enter(
         &self,
         device: DeviceId,
-        kind: LinkKind,
         (now, monotonic): (Millis, Duration),
     ) -> Result<(Handle, bool), Full> {
         let handle = Handle {
             term: self.next_term(now),
-            kind,
             mailbox: Arc::default(),
             cancel: CancellationToken::new(),
             reason: Arc::default(),
@@ -240,8 +233,8 @@ mod tests {
     #[test]
     fn a_newer_session_ends_the_older_and_the_older_cannot_remove_it() {
         let registry = Registry::new(10);
-        let (old, _) = registry.enter(SEAL, LinkKind::Mqtt, at(0)).unwrap();
-        let (new, taken) = registry.enter(SEAL, LinkKind::Mqtt, at(1)).unwrap();
+        let (old, _) = registry.enter(SEAL, at(0)).unwrap();
+        let (new, taken) = registry.enter(SEAL, at(1)).unwrap();
         assert!(taken && new.term > old.term);
         assert!(old.cancel.is_cancelled() && !new.cancel.is_cancelled());
         assert_eq!(old.close_reason(), CloseReason::TakenOver);
@@ -254,10 +247,10 @@ mod tests {
     #[test]
     fn the_bound_holds_and_a_takeover_needs_no_room() {
         let registry = Registry::new(1);
-        registry.enter(SEAL, LinkKind::Mqtt, at(0)).unwrap();
-        let other = registry.enter(DeviceId([8; 8]), LinkKind::Mqtt, at(0));
+        registry.enter(SEAL, at(0)).unwrap();
+        let other = registry.enter(DeviceId([8; 8]), at(0));
         assert_eq!(other.unwrap_err(), Full);
-        registry.enter(SEAL, LinkKind::Mqtt, at(0)).unwrap();
+        registry.enter(SEAL, at(0)).unwrap();
         assert_eq!(registry.len(), 1);
     }
 
@@ -266,7 +259,7 @@ mod tests {
         let registry = Registry::new(10);
         let mut verdicts = Vec::new();
         for (second, boot) in [(0, 7), (10, 3), (20, 7), (30, 3)] {
-            registry.enter(SEAL, LinkKind::Mqtt, at(second)).unwrap();
+            registry.enter(SEAL, at(second)).unwrap();
             verdicts.push(registry.boot_conflicts(SEAL, boot, at(second).1));
         }
         assert_eq!(verdicts, [false, false, false, true]);
@@ -276,7 +269,7 @@ mod tests {
     fn a_seal_that_reboots_and_takes_over_its_own_half_open_links_is_no_clone() {
         let registry = Registry::new(10);
         for (second, boot) in [(0, 7), (5, 7), (10, 8), (15, 9), (20, 10)] {
-            registry.enter(SEAL, LinkKind::Mqtt, at(second)).unwrap();
+            registry.enter(SEAL, at(second)).unwrap();
             assert!(!registry.boot_conflicts(SEAL, boot, at(second).1));
         }
     }
@@ -285,7 +278,7 @@ mod tests {
     fn slow_takeovers_are_forgotten() {
         let registry = Registry::new(10);
         for (second, boot) in [(0, 7), (50, 3), (100, 7), (150, 3)] {
-            registry.enter(SEAL, LinkKind::Mqtt, at(second)).unwrap();
+            registry.enter(SEAL, at(second)).unwrap();
             assert!(!registry.boot_conflicts(SEAL, boot, at(second).1));
         }
     }

@@ -2,14 +2,18 @@
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, QueryTrait,
 };
 use sealgate_domain::{
     CommandId, DeviceId, Millis,
     command::{Domain, Event, Op, State},
 };
 
-use super::{Reader, StoreError, Tx, device::number, entity::command as table};
+use super::{
+    Reader, StoreError, Tx,
+    device::number,
+    entity::{command as table, device_report},
+};
 
 /// A row.
 pub use table::Model as Row;
@@ -177,6 +181,43 @@ pub async fn unsigned(r: &Reader, limit: u64) -> Result<Vec<Row>, StoreError> {
         .order_by_asc(table::Column::Id)
         .limit(limit);
     Ok(query.all(r).await?)
+}
+
+/// Devices with a session on `node` for which a signed command waits.
+///
+/// # Errors
+/// The database.
+pub async fn waiting_devices(
+    r: &Reader,
+    node: &str,
+    limit: u64,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let waiting = live()
+        .select_only()
+        .column(table::Column::DeviceId)
+        .filter(table::Column::Ticket.is_not_null())
+        .filter(table::Column::State.eq(State::Pending.as_str()))
+        .into_query();
+    let devices: Vec<i64> = device_report::Entity::find()
+        .select_only()
+        .column(device_report::Column::DeviceId)
+        .filter(device_report::Column::Connected.eq(true))
+        .filter(device_report::Column::Node.eq(node))
+        .filter(device_report::Column::DeviceId.in_subquery(waiting))
+        .limit(limit)
+        .into_tuple()
+        .all(r)
+        .await?;
+    Ok(devices.into_iter().map(DeviceId::from_key).collect())
+}
+
+/// Is any command overdue?
+///
+/// # Errors
+/// The database.
+pub async fn has_overdue(r: &Reader, now: Millis) -> Result<bool, StoreError> {
+    let query = live().filter(table::Column::ExpiresAt.lte(now.0));
+    Ok(query.one(r).await?.is_some())
 }
 
 /// Commands that are not over and whose time is, kept from others until the commit; another node's are left out.

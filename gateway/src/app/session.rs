@@ -1,0 +1,606 @@
+//! What a device's session does to the database: who may open one, HELLO, presence and telemetry, suspicion.
+//!
+//! HELLO may be old, restored or forged: it raises counters and alarms, and never takes back what is known.
+
+use sealgate_domain::{
+    DeviceId, Millis, OrganizationId,
+    command::{Domain, Op},
+    device::Life,
+    stamp::{Cursor, Hash},
+};
+
+use super::{
+    App, AppError,
+    command::{Ready, audit, caught_up, claim},
+    effect,
+};
+use crate::store::{
+    self, Event, Lane, StoreError, Topic, Tx, command::Row as CommandRow, device, log, report,
+};
+
+/// A device's row of the fleet table, as every session is checked against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// SHA-256 of the registered certificate.
+    pub certificate: [u8; 32],
+    /// The certificate was revoked.
+    pub revoked: bool,
+    /// Where in its life the device is.
+    pub life: Life,
+    /// Binding generation.
+    pub generation: u32,
+    /// Whose it is.
+    pub organization: Option<OrganizationId>,
+    /// The public key its checkpoints are verified with.
+    pub log_key: [u8; 32],
+}
+
+impl Credentials {
+    fn of(row: &device::Row) -> Result<Self, StoreError> {
+        let state = row.state()?;
+        let key = |bytes: &[u8], what| {
+            bytes.try_into().map_err(|_| StoreError::Unreadable {
+                what,
+                text: format!("{} bytes", bytes.len()),
+            })
+        };
+        Ok(Self {
+            certificate: key(&row.cert_fingerprint, "device.cert_fingerprint")?,
+            revoked: row.revoked_at.is_some(),
+            life: state.life,
+            generation: state.generation,
+            organization: state.organization,
+            log_key: key(&row.log_key, "device.log_key")?,
+        })
+    }
+
+    /// What a session may do before HELLO.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing {
+            life: self.life,
+            generation: self.generation,
+            lease: false,
+            grant_open: false,
+        }
+    }
+}
+
+/// What a device may do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Where in its life it is.
+    pub life: Life,
+    /// Binding generation.
+    pub generation: u32,
+    /// It may have a lease: bound, and nothing waits for it that a lease would outlive.
+    pub lease: bool,
+    /// It holds a grant that is not over.
+    pub grant_open: bool,
+}
+
+/// What HELLO says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelloReport {
+    /// The device, by its certificate.
+    pub device: DeviceId,
+    /// The session's term.
+    pub term: u64,
+    /// Firmware version.
+    pub firmware: u32,
+    /// Hardware version.
+    pub hardware: u16,
+    /// Boot counter.
+    pub boot: u32,
+    /// Seconds since that boot.
+    pub uptime_s: u32,
+    /// Percent.
+    pub battery: u8,
+    /// dBm.
+    pub rssi: Option<i8>,
+    /// First record the device keeps.
+    pub log_first: u32,
+    /// The record it will make next.
+    pub log_next: u32,
+    /// Records it has room for.
+    pub log_capacity: u16,
+    /// Newest counter taken in each domain.
+    pub counters: [u32; 4],
+    /// It is locked.
+    pub locked: bool,
+    /// Version of its settings.
+    pub config_version: u32,
+    /// Beginning of its chain head.
+    pub head: [u8; 16],
+    /// Epoch of its log.
+    pub epoch: u32,
+    /// Its binding generation.
+    pub generation: u32,
+    /// Presses that became no record, by class.
+    pub counted: [u16; 11],
+    /// The chain's head before the first record of that epoch.
+    pub genesis: Hash,
+}
+
+/// What HELLO is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelloAnswer {
+    /// What the device may do.
+    pub standing: Standing,
+    /// How far its log is stored.
+    pub cursor: Cursor,
+    /// Commands that wait for it.
+    pub pending: u8,
+    /// Those to send now.
+    pub commands: Vec<Ready>,
+}
+
+/// Where a device says it is; WGS-84 in units of 1e-7 degrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportedPosition {
+    /// Latitude.
+    pub lat_e7: i32,
+    /// Longitude.
+    pub lon_e7: i32,
+    /// Metres.
+    pub accuracy_m: u16,
+}
+
+/// Telemetry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusReport {
+    /// Seconds since boot.
+    pub uptime_s: u32,
+    /// Percent.
+    pub battery: u8,
+    /// dBm.
+    pub rssi: Option<i8>,
+    /// Where it is, if it knows.
+    pub position: Option<(ReportedPosition, Millis)>,
+    /// Presses that became no record, by class.
+    pub counted: Option<[u16; 11]>,
+}
+
+/// What is to be written about a device's session; the newest counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceNote {
+    /// The device.
+    pub device: DeviceId,
+    /// Whose events show it.
+    pub organization: Option<OrganizationId>,
+    /// The session's term.
+    pub term: u64,
+    /// It began or ended, with what carries it.
+    pub connected: Option<(bool, &'static str)>,
+    /// When the device was last heard.
+    pub at: Millis,
+    /// Telemetry.
+    pub status: Option<StatusReport>,
+}
+
+impl PresenceNote {
+    /// Adds what was learned later.
+    pub fn merge(&mut self, newer: Self) {
+        if newer.term >= self.term {
+            self.term = newer.term;
+            self.organization = newer.organization;
+            self.connected = newer.connected.or(self.connected);
+        }
+        self.at = self.at.max(newer.at);
+        if let Some(mut status) = newer.status {
+            let older = self.status.take();
+            let (position, counted) =
+                older.map_or((None, None), |older| (older.position, older.counted));
+            status.position = status.position.or(position);
+            status.counted = status.counted.or(counted);
+            self.status = Some(status);
+        }
+    }
+}
+
+/// Why a device is taken out of use until a person decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// Its log contradicts what is stored.
+    LogFork,
+    /// It reports a counter below one it has taken: its flash was rolled back, or it is a copy.
+    CounterRollback,
+    /// Two seals take turns with one certificate.
+    TwoSeals,
+}
+
+impl Suspicion {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::LogFork => "log_fork",
+            Self::CounterRollback => "counter_rollback",
+            Self::TwoSeals => "two_seals",
+        }
+    }
+}
+
+impl App {
+    /// The fleet table's row of a device.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn device_credentials(&self, id: DeviceId) -> Result<Option<Credentials>, AppError> {
+        let row = device::find(&self.store.read(), id).await?;
+        Ok(row.as_ref().map(Credentials::of).transpose()?)
+    }
+
+    /// What a device may do now.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn device_standing(&self, id: DeviceId) -> Result<Option<Standing>, AppError> {
+        let reader = self.store.read();
+        let Some(row) = device::find(&reader, id).await? else {
+            return Ok(None);
+        };
+        let report = report::find(&reader, id).await?;
+        let live = store::command::live_of(&reader, id).await?;
+        let locked = report.and_then(|report| report.locked) == Some(true);
+        Ok(Some(
+            standing(&reader, &row, locked, &live, self.clock.now()).await?,
+        ))
+    }
+
+    /// HELLO. None when there is no such device.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn device_hello(&self, told: &HelloReport) -> Result<Option<HelloAnswer>, AppError> {
+        let now = self.clock.now();
+        let answer = self
+            .store
+            .write(
+                Lane::Normal,
+                |tx| async move { hello(&tx, told, now).await },
+            )
+            .await
+            .map_err(|error: StoreError| AppError::from(error))?;
+        self.wake.poke();
+        Ok(answer)
+    }
+
+    /// Takes a suspicious device out of use and raises the alarm. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn suspend_suspect(&self, id: DeviceId, why: Suspicion) -> Result<(), AppError> {
+        let now = self.clock.now();
+        self.store
+            .write(Lane::Normal, |tx| async move {
+                match device::lock(&tx, id).await? {
+                    Some(mut device) => suspend(&tx, &mut device, why, now).await,
+                    None => Ok(()),
+                }
+            })
+            .await
+            .map_err(|error: StoreError| AppError::from(error))?;
+        self.wake.poke();
+        Ok(())
+    }
+
+    /// Writes what is known of many sessions.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn write_presence(&self, node: &str, notes: &[PresenceNote]) -> Result<(), AppError> {
+        let mut notes: Vec<&PresenceNote> = notes.iter().collect();
+        notes.sort_by_key(|note| note.device);
+        let notes = &notes;
+        self.store
+            .write(Lane::Normal, |tx| async move {
+                for note in notes {
+                    presence(&tx, node, note).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+            .await?;
+        self.wake.outbox.notify_one();
+        Ok(())
+    }
+
+    /// This node starts: none of its earlier sessions lives.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn forget_presence(&self, node: &str) -> Result<(), AppError> {
+        let now = self.clock.now();
+        self.store
+            .write(Lane::Normal, |tx| async move {
+                report::forget_sessions(&tx, node, now).await
+            })
+            .await
+            .map_err(|error: StoreError| AppError::from(error))?;
+        Ok(())
+    }
+
+    /// Renews the implicit grants of free use (USE-15) of devices that are connected; says how many.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn renew_free_use(&self, devices: &[DeviceId]) -> Result<usize, AppError> {
+        let mut renewed = 0;
+        for id in devices {
+            let now = self.clock.now();
+            let reader = self.store.read();
+            let device = device::find(&reader, *id).await?;
+            let wanted = match &device {
+                Some(device) => effect::free_use_wanted(&reader, device, now).await?,
+                None => false,
+            };
+            if !wanted {
+                continue;
+            }
+            let issued = self
+                .store
+                .write(Lane::Normal, |tx| async move {
+                    match device::lock(&tx, *id).await? {
+                        Some(mut device) => effect::free_use(&tx, &mut device, now).await,
+                        None => Ok(false),
+                    }
+                })
+                .await
+                .map_err(|error: StoreError| AppError::from(error))?;
+            renewed += usize::from(issued);
+        }
+        if renewed > 0 {
+            self.wake.poke();
+        }
+        Ok(renewed)
+    }
+}
+
+async fn hello(
+    tx: &Tx,
+    told: &HelloReport,
+    now: Millis,
+) -> Result<Option<HelloAnswer>, StoreError> {
+    let Some(mut device) = device::lock(tx, told.device).await? else {
+        return Ok(None);
+    };
+    let Some(before) = report::lock(tx, told.device).await? else {
+        return Ok(None);
+    };
+    let log = match log::newest(tx, told.device).await? {
+        Some(log) => log,
+        None => log::open(tx, told.device, told.epoch, told.genesis).await?,
+    };
+    let cursor = log.cursor()?;
+    check_counters(tx, &mut device, &before, told, now).await?;
+    check_log(tx, &device, &cursor, told, now).await?;
+    caught_up(tx, &mut device, told.counters, now).await?;
+    // Effects of caught-up commands are in the row now; the device's own word comes on top.
+    let mut report = report::lock(tx, told.device).await?.unwrap_or(before);
+    twin(&mut report, told, now);
+    report::save(tx, &report).await?;
+    effect::free_use(tx, &mut device, now).await?;
+    let mut live = store::command::live_of(tx, told.device).await?;
+    let commands = claim(tx, &device, &mut live, true, now).await?;
+    Ok(Some(HelloAnswer {
+        standing: standing(tx, &device, told.locked, &live, now).await?,
+        cursor,
+        pending: u8::try_from(live.len()).unwrap_or(u8::MAX),
+        commands,
+    }))
+}
+
+/// A lease would let the device go on although a lock or an end waits for it: none before these are applied.
+async fn standing(
+    r: &store::Reader,
+    device: &device::Row,
+    locked: bool,
+    live: &[CommandRow],
+    now: Millis,
+) -> Result<Standing, StoreError> {
+    let state = device.state()?;
+    let waits = live
+        .iter()
+        .any(|row| row.op == Op::Lock.as_str() || row.op == Op::End.as_str());
+    let lock_waits = device.desired_locked && !locked;
+    let open = store::grant::open_of(r, device.key()).await?;
+    Ok(Standing {
+        life: state.life,
+        generation: state.generation,
+        lease: state.life == Life::Bound && !waits && !lock_waits,
+        grant_open: open.iter().any(|grant| grant.not_after > now.0),
+    })
+}
+
+const DOMAINS: [Domain; 4] = [
+    Domain::Lock,
+    Domain::Grant,
+    Domain::Config,
+    Domain::Firmware,
+];
+
+async fn check_counters(
+    tx: &Tx,
+    device: &mut device::Row,
+    report: &report::Row,
+    told: &HelloReport,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let known = [
+        report.counter_lock,
+        report.counter_grant,
+        report.counter_config,
+        report.counter_firmware,
+    ];
+    // The same HELLO again, byte for byte, is a repetition and proves nothing.
+    let repeated = report.boot == Some(i64::from(told.boot))
+        && report.uptime_s == Some(i64::from(told.uptime_s));
+    let mut ahead = false;
+    let mut behind = false;
+    for ((domain, reported), known) in DOMAINS.into_iter().zip(told.counters).zip(known) {
+        behind |= !repeated && known.is_some_and(|known| i64::from(reported) < known);
+        if reported > device.counter(domain) {
+            device.raise_counter(domain, reported);
+            ahead = true;
+        }
+    }
+    if ahead {
+        device::save(tx, device).await?;
+        alarm(tx, device, "counter_ahead", now).await?;
+    }
+    if behind {
+        suspend(tx, device, Suspicion::CounterRollback, now).await?;
+    }
+    Ok(())
+}
+
+/// Differences of the log are alarms here and no decision: HELLO is not signed.
+async fn check_log(
+    tx: &Tx,
+    device: &device::Row,
+    cursor: &Cursor,
+    told: &HelloReport,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let what = if told.epoch != cursor.epoch {
+        "log_epoch"
+    } else if told.log_next < cursor.next {
+        "log_behind"
+    } else if told.log_next == cursor.next && told.head != cursor.head[..16] {
+        "log_head"
+    } else {
+        return Ok(());
+    };
+    alarm(tx, device, what, now).await
+}
+
+fn twin(report: &mut report::Row, told: &HelloReport, now: Millis) {
+    report.fw = Some(i64::from(told.firmware));
+    report.hw = Some(i32::from(told.hardware));
+    report.boot = Some(i64::from(told.boot));
+    report.uptime_s = Some(i64::from(told.uptime_s));
+    report.battery = Some(i32::from(told.battery));
+    report.rssi = told.rssi.map(i32::from).or(report.rssi);
+    if report.locked != Some(told.locked) {
+        report.locked = Some(told.locked);
+        report.locked_at = told.locked.then_some(now.0);
+    }
+    report.config_version = Some(i64::from(told.config_version));
+    report.log_first = Some(i64::from(told.log_first));
+    report.log_next = Some(i64::from(told.log_next));
+    report.log_capacity = Some(i64::from(told.log_capacity));
+    report.generation = Some(i64::from(told.generation));
+    let counters = [
+        &mut report.counter_lock,
+        &mut report.counter_grant,
+        &mut report.counter_config,
+        &mut report.counter_firmware,
+    ];
+    for (known, reported) in counters.into_iter().zip(told.counters) {
+        *known = (*known).max(Some(i64::from(reported)));
+    }
+    report.counted = Some(serde_json::json!(told.counted));
+    report.last_contact_at = report.last_contact_at.max(Some(now.0));
+}
+
+async fn presence(tx: &Tx, node: &str, note: &PresenceNote) -> Result<(), StoreError> {
+    let Some(mut row) = report::lock(tx, note.device).await? else {
+        return Ok(());
+    };
+    let before = row.presence();
+    let mut after = before;
+    match note.connected {
+        Some((true, _)) => after = before.opened(note.term, note.at),
+        Some((false, _)) => {
+            // Begun and ended between two transactions: it still was.
+            after = before.opened(note.term, note.at).closed(note.term, note.at);
+        }
+        None if note.term == before.term => {
+            after.last_contact_at = before.last_contact_at.max(Some(note.at));
+        }
+        None => {}
+    }
+    row.set_presence(after);
+    if let Some((_, link)) = note.connected
+        && after.term == note.term
+    {
+        row.node = Some(node.to_owned());
+        row.link = Some(link.to_owned());
+        match after.connected {
+            true => row.connected_at = Some(note.at.0),
+            false => row.disconnected_at = Some(note.at.0),
+        }
+    }
+    if let Some(status) = &note.status
+        && note.term >= before.term
+    {
+        telemetry(&mut row, status);
+    }
+    report::save(tx, &row).await?;
+    if before.connected == after.connected {
+        return Ok(());
+    }
+    tx.emit(Event {
+        topic: Topic::Presence,
+        organization: note.organization,
+        device: Some(note.device),
+        payload: serde_json::json!({
+            "device": note.device.to_string(),
+            "connected": after.connected,
+            "link": row.link,
+        }),
+        at: note.at,
+    })
+    .await
+}
+
+fn telemetry(row: &mut report::Row, status: &StatusReport) {
+    row.uptime_s = row.uptime_s.max(Some(i64::from(status.uptime_s)));
+    row.battery = Some(i32::from(status.battery));
+    row.rssi = status.rssi.map(i32::from).or(row.rssi);
+    if let Some((position, at)) = status.position {
+        row.lat_e7 = Some(position.lat_e7);
+        row.lon_e7 = Some(position.lon_e7);
+        row.accuracy = Some(i32::from(position.accuracy_m));
+        row.position_at = Some(at.0);
+        row.position_source = Some("device".to_owned());
+    }
+    if let Some(counted) = status.counted {
+        row.counted = Some(serde_json::json!(counted));
+    }
+}
+
+/// Takes a device out of use, once.
+async fn suspend(
+    tx: &Tx,
+    device: &mut device::Row,
+    why: Suspicion,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let Ok(state) = device.state()?.suspend() else {
+        return Ok(());
+    };
+    device.set_state(state);
+    device::save(tx, device).await?;
+    let mut row = audit(device, false, "device.suspended", now);
+    row.detail = Some(serde_json::json!({"reason": why.name()}));
+    tx.audit(row).await?;
+    alarm(tx, device, why.name(), now).await?;
+    effect::changed(tx, device, "suspended", now).await
+}
+
+/// Somebody should look.
+async fn alarm(
+    tx: &Tx,
+    device: &device::Row,
+    kind: &'static str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    tx.audit(audit(device, false, "device.alarm", now)).await?;
+    tx.emit(Event {
+        topic: Topic::Alarm,
+        organization: device.organization(),
+        device: Some(device.key()),
+        payload: serde_json::json!({"kind": kind}),
+        at: now,
+    })
+    .await
+}

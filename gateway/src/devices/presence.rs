@@ -1,0 +1,96 @@
+//! Presence and telemetry on their way to the database: the newest of each device, many devices a transaction.
+//!
+//! What waits here is lost with the process, and that is right: on start everything of this node counts as
+//! disconnected, and a device reports its telemetry again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sealgate_domain::DeviceId;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, session::PresenceNote};
+
+/// Shortest time between two transactions: what arrives meanwhile shares the next.
+const PACE: Duration = Duration::from_millis(50);
+/// Wait after a failed transaction.
+const RETRY: Duration = Duration::from_secs(1);
+/// Devices of one transaction.
+const BATCH: usize = 512;
+
+/// The waiting notes, one a device.
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    waiting: Mutex<HashMap<DeviceId, PresenceNote>>,
+    arrived: Notify,
+}
+
+impl Presence {
+    /// Adds a note to what is known of the device.
+    pub(super) fn note(&self, note: PresenceNote) {
+        {
+            let mut waiting = self.waiting.lock().expect("no panic while held");
+            match waiting.get_mut(&note.device) {
+                Some(older) => older.merge(note),
+                None => {
+                    waiting.insert(note.device, note);
+                }
+            }
+        }
+        self.arrived.notify_one();
+    }
+
+    fn take(&self) -> Vec<PresenceNote> {
+        let mut waiting = self.waiting.lock().expect("no panic while held");
+        if waiting.len() <= BATCH {
+            return waiting.drain().map(|(_, note)| note).collect();
+        }
+        let chosen: Vec<DeviceId> = waiting.keys().take(BATCH).copied().collect();
+        chosen
+            .iter()
+            .filter_map(|device| waiting.remove(device))
+            .collect()
+    }
+
+    /// A transaction failed: older knowledge goes back under what arrived since.
+    fn put_back(&self, notes: Vec<PresenceNote>) {
+        let mut waiting = self.waiting.lock().expect("no panic while held");
+        for mut older in notes {
+            if let Some(newer) = waiting.remove(&older.device) {
+                older.merge(newer);
+            }
+            waiting.insert(older.device, older);
+        }
+    }
+
+    /// Writes until told to stop, and once more after that.
+    pub(super) async fn run(self: Arc<Self>, app: App, node: String, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = self.arrived.notified() => {}
+                () = stop.cancelled() => {}
+            }
+            while self.write_one(&app, &node).await {
+                tokio::time::sleep(PACE).await;
+            }
+        }
+    }
+
+    /// Writes one transaction; false when nothing waits (or the rest has to wait for the stop).
+    async fn write_one(&self, app: &App, node: &str) -> bool {
+        let notes = self.take();
+        if notes.is_empty() {
+            return false;
+        }
+        if let Err(error) = app.write_presence(node, &notes).await {
+            tracing::warn!(%error, "presence was not written");
+            self.put_back(notes);
+            tokio::time::sleep(RETRY).await;
+        }
+        true
+    }
+}

@@ -1,0 +1,58 @@
+//! Commands of one session: sending, answers, what an answer changes.
+
+use sealgate_codec::{
+    Message,
+    message::{CmdAck, CmdStatus},
+};
+use sealgate_domain::command::Domain;
+
+use super::{End, Session};
+use crate::{
+    app::command::{Answer, DeviceAnswer},
+    devices::mailbox::Outgoing,
+};
+
+impl Session {
+    /// Sends a command, unless it or a newer one of its domain is under way.
+    pub(super) async fn launch(&mut self, command: Outgoing) -> Result<(), End> {
+        let now = self.host.clock.monotonic();
+        let patience = self.host.settings.patience;
+        if self.flight.launch(command.clone(), patience, now) {
+            self.send_command(&command).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn send_command(&mut self, command: &Outgoing) -> Result<(), End> {
+        self.send(None, Message::Cmd(command.cose.to_vec())).await
+    }
+
+    /// CMD-ACK: the command's row moves on, and what it did to the device with it.
+    pub(super) async fn on_command_answer(&mut self, answer: CmdAck) -> Result<(), End> {
+        let Some(domain) = Domain::from_number(answer.domain.number()) else {
+            return Ok(());
+        };
+        let told = DeviceAnswer {
+            device: self.device,
+            domain,
+            counter: answer.ctr,
+            answer: match answer.status {
+                CmdStatus::Applied => Answer::Applied,
+                CmdStatus::Accepted => Answer::Accepted,
+                CmdStatus::Rejected => Answer::Rejected(answer.err.map_or(0, |code| code.number())),
+            },
+        };
+        let changed = self
+            .host
+            .app
+            .command_answered(told)
+            .await
+            .map_err(|error| self.store_failed(&error))?;
+        self.flight.answered(domain.number(), answer.ctr);
+        if changed {
+            self.host.fleet.forget(self.device);
+            self.refresh().await?;
+        }
+        self.lease_if_owed().await
+    }
+}
