@@ -1,1 +1,93 @@
-//! The command line.
+//! The command line, the only room that prints.
+//!
+//! Local commands (`serve`, `signer`, `key`, `ca`, `config`, `migrate`, issuing devices) work on files; everything
+//! about organizations, seals, grants and records goes through the HTTP interface of a running gateway, with the same
+//! checks as anybody else. Answers go to standard output, everything else to standard error, so that `--output json`
+//! can be piped. Exit codes are listed in [`exit`].
+
+mod api;
+mod args;
+mod business;
+mod exit;
+mod local;
+mod material;
+mod out;
+mod serve;
+mod table;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+pub use args::Cli;
+use args::{Command, ConfigCommand, DeviceCommand, TokenCommand};
+pub use exit::{Exit, Failure};
+use out::Out;
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let help = !error.use_stderr();
+            // A closed pipe is the reader's choice.
+            let _ = error.print();
+            return if help { ExitCode::SUCCESS } else { Exit::Usage.into() };
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    // For the HTTP client only; the listeners name their provider. A second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("the runtime did not start: {error}")))?;
+    let done = runtime.block_on(dispatch(cli));
+    // What still blocks (a thread in a system call) must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    done
+}
+
+async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let out = Out::new(cli.global.output);
+    let global = &cli.global;
+    match cli.command {
+        Command::Serve(args) => serve::serve(&args).await,
+        Command::Signer(args) => serve::signer(&args).await,
+        Command::Migrate(args) => serve::migrate(&args, &out).await,
+        Command::Config(ConfigCommand::Check(args)) => local::config_check(&args, &out),
+        Command::Config(ConfigCommand::Print(args)) => local::config_print(&args, &out),
+        Command::Config(ConfigCommand::Broker(args)) => local::config_broker(&args, &out),
+        Command::Key(command) => material::key(command, &out),
+        Command::Ca(command) => material::ca(command, &out),
+        Command::Device(DeviceCommand::Issue(args)) => material::issue(&args, &out),
+        Command::Device(DeviceCommand::Renew(args)) => material::renew(&args, &out),
+        Command::Device(command) => business::device(command, global, &out).await,
+        Command::Org(command) => business::org(command, global, &out).await,
+        Command::Token(TokenCommand::Create(args)) => token::create(args, global, &out).await,
+        Command::Token(command) => token::other(command, global, &out).await,
+        Command::Grant(command) => business::grant(command, global, &out).await,
+        Command::Lock(args) => business::order(&args, "lock", global, &out).await,
+        Command::Unlock(args) => business::order(&args, "unlock", global, &out).await,
+        Command::Records(args) => business::records(&args, global, &out).await,
+        Command::Events(args) => business::events(&args, global, &out).await,
+        Command::Completions { shell } => {
+            local::completions(shell, &mut Cli::command(), &out)
+        }
+        Command::Version => local::version(&out),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -131,12 +131,7 @@ impl Config {
             100,
             600_000,
         );
-        found.range(
-            "front.max_packet_bytes",
-            front.max_packet_bytes as u64,
-            1_536,
-            4_352,
-        );
+        found.range("front.ack_timeout_ms", front.ack_timeout_ms, 1_000, 600_000);
         found.range(
             "front.max_keep_alive_s",
             u64::from(front.max_keep_alive_s),

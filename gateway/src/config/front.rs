@@ -26,16 +26,14 @@ pub struct FrontConfig {
     pub connect_timeout_ms: u64,
     /// Longest write without progress.
     pub write_timeout_ms: u64,
-    /// Largest MQTT packet, both ways.
-    pub max_packet_bytes: usize,
+    /// Longest time a message down may stay unacknowledged.
+    pub ack_timeout_ms: u64,
     /// Keep-alive used when a client asks for none or for more.
     pub max_keep_alive_s: u16,
     /// Messages a second of one device.
     pub device_rate: u32,
     /// Messages at once of one device.
     pub device_burst: u32,
-    /// Messages a second of the whole listener; 0 means no limit.
-    pub total_rate: u32,
     /// TLS sessions remembered for resumption.
     pub resumption_cache: usize,
 }
@@ -46,18 +44,17 @@ impl Default for FrontConfig {
             listen: "0.0.0.0:8883".to_owned(),
             business_listen: "127.0.0.1:8884".to_owned(),
             tls: TlsConfig::default(),
-            max_sessions: 20_000,
+            max_sessions: 100_000,
             max_business_sessions: 256,
-            handshakes: 512,
+            handshakes: 1_024,
             handshake_timeout_ms: 20_000,
             connect_timeout_ms: 20_000,
             write_timeout_ms: 30_000,
-            max_packet_bytes: 4_352,
-            max_keep_alive_s: 600,
+            ack_timeout_ms: 60_000,
+            max_keep_alive_s: 1_200,
             device_rate: 50,
             device_burst: 200,
-            total_rate: 0,
-            resumption_cache: 65_536,
+            resumption_cache: 100_000,
         }
     }
 }

@@ -10,9 +10,22 @@ impl Config {
     /// Never: the settings are plain data.
     #[must_use]
     pub fn to_toml_redacted(&self) -> String {
+        toml::to_string(&self.redacted()).expect("settings are plain data")
+    }
+
+    /// The settings as JSON with secrets hidden.
+    ///
+    /// # Panics
+    /// Never: the settings are plain data.
+    #[must_use]
+    pub fn to_json_redacted(&self) -> serde_json::Value {
+        serde_json::to_value(self.redacted()).expect("settings are plain data")
+    }
+
+    fn redacted(&self) -> Self {
         let mut shown = self.clone();
         shown.store.url = mask_url(&shown.store.url);
-        toml::to_string(&shown).expect("settings are plain data")
+        shown
     }
 
     /// The shipped example: every key with its default, commented out.

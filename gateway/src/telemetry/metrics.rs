@@ -3,6 +3,11 @@
 //! Label values come from closed sets in our code, never from what a client sends, so that nobody outside can grow
 //! the number of series.
 
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
+
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
@@ -22,10 +27,10 @@ const ROWS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0
 macro_rules! metrics {
     ($( $(#[doc = $doc:literal])+ $field:ident : $kind:ident = $name:literal $(, [$($label:literal),+])? $(, $buckets:ident)? ; )+) => {
         /// All metrics. Shared as `Arc<Metrics>`.
-        #[derive(Debug)]
         #[non_exhaustive]
         pub struct Metrics {
             registry: Registry,
+            sources: Mutex<Vec<Source>>,
             $( $(#[doc = $doc])+ pub $field: $kind, )+
         }
 
@@ -43,6 +48,7 @@ macro_rules! metrics {
                         $kind::build($name, concat!($($doc),+), &[$($($label),+)?], &[$($buckets)?]),
                     ), )+
                     registry,
+                    sources: Mutex::default(),
                 }
             }
         }
@@ -57,30 +63,30 @@ metrics! {
     /// Tasks that panicked, by name. A panic ends only its own task.
     task_panics: IntCounterVec = "sealgate_task_panics_total", ["task"];
 
-    /// Open TCP connections of a listener (front, business), handshakes included.
-    connections: IntGaugeVec = "sealgate_connections", ["listener"];
-    /// Connections turned away before TLS, by reason (limit, draining, accept_error).
-    connections_refused: IntCounterVec = "sealgate_connections_refused_total", ["reason"];
-    /// Live sessions by kind of link (mqtt, business, cluster, edge).
+    /// TCP connections accepted, by listener (front, business).
+    connections_accepted: IntCounterVec = "sealgate_connections_accepted_total", ["listener"];
+    /// Connections turned away before TLS, by listener and reason (full, accept_failed).
+    connections_refused: IntCounterVec = "sealgate_connections_refused_total", ["listener", "reason"];
+    /// Live sessions of devices, by kind of link (mqtt, cluster, edge).
     sessions: IntGaugeVec = "sealgate_sessions", ["link"];
-    /// Ended sessions by reason (disconnected, lost, violation, draining, taken_over, not_authorized, unresponsive, store_failed, keep_alive, write_timeout).
+    /// Ended sessions of devices, by reason.
     session_ends: IntCounterVec = "sealgate_session_ends_total", ["reason"];
+    /// MQTT clients connected, by listener.
+    links: IntGaugeVec = "sealgate_links", ["listener"];
+    /// MQTT clients gone, by listener and how (disconnected, lost, keep_alive_timeout, ...).
+    link_ends: IntCounterVec = "sealgate_link_ends_total", ["listener", "reason"];
     /// Sessions that ended an older session of the same device.
     takeovers: IntCounter = "sealgate_takeovers_total";
-    /// TLS handshakes by result (full, resumed, failed, timeout).
-    handshakes: IntCounterVec = "sealgate_handshakes_total", ["result"];
-    /// Time of TLS handshakes that succeeded.
-    handshake_seconds: Histogram = "sealgate_handshake_seconds", SLOW;
-    /// MQTT CONNECTs by result (accepted, not_authorized, retired, busy, unavailable, malformed, timeout, identifier).
-    connects: IntCounterVec = "sealgate_connects_total", ["result"];
-    /// MQTT packets received, by type.
-    packets_received: IntCounterVec = "sealgate_packets_received_total", ["type"];
-    /// MQTT packets sent, by type.
-    packets_sent: IntCounterVec = "sealgate_packets_sent_total", ["type"];
-    /// MQTT packets that broke a rule, by reason (malformed, too_large, foreign_topic, qos2, retained, wildcard, rate, unexpected).
-    packets_rejected: IntCounterVec = "sealgate_packets_rejected_total", ["reason"];
-    /// Bytes moved on the plain side of TLS, by direction (in, out).
-    link_bytes: IntCounterVec = "sealgate_link_bytes_total", ["direction"];
+    /// TLS handshakes, by listener and result (full, resumed, failed, timeout).
+    handshakes: IntCounterVec = "sealgate_handshakes_total", ["listener", "result"];
+    /// MQTT CONNECTs, by listener and result (accepted, refused, bad_identity, malformed, timeout).
+    connects: IntCounterVec = "sealgate_connects_total", ["listener", "result"];
+    /// MQTT messages, by listener and direction (up, down).
+    messages: IntCounterVec = "sealgate_messages_total", ["listener", "direction"];
+    /// MQTT packets that broke a rule or met a limit, by listener and reason.
+    packets_rejected: IntCounterVec = "sealgate_packets_rejected_total", ["listener", "reason"];
+    /// Times a session was slowed down by its rate limit, by listener.
+    throttled: IntCounterVec = "sealgate_throttled_total", ["listener"];
 
     /// SL/1 messages received, by type.
     messages_received: IntCounterVec = "sealgate_messages_received_total", ["type"];
@@ -170,10 +176,30 @@ metrics! {
     job_failures: IntCounterVec = "sealgate_job_failures_total", ["job"];
 }
 
+/// Something that counts for itself and is copied into the metrics when they are read.
+type Source = Box<dyn FnMut(&Metrics) + Send>;
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics(..)")
+    }
+}
+
 impl Metrics {
+    /// Has `source` run before every reading.
+    pub fn read_from(&self, source: impl FnMut(&Self) + Send + 'static) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.push(Box::new(source));
+    }
+
     /// The text exposition format.
     #[must_use]
     pub fn encode(&self) -> String {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in sources.iter_mut() {
+            source(self);
+        }
+        drop(sources);
         let mut out = Vec::new();
         // Writing to memory does not fail; a family without a sample is left out.
         if TextEncoder::new()
@@ -270,10 +296,10 @@ mod tests {
             .commands
             .with_label_values(&["lock", "applied"])
             .inc();
-        metrics.handshake_seconds.observe(0.02);
+        metrics.ingest_commit_seconds.observe(0.02);
         let text = metrics.encode();
         assert!(text.contains("sealgate_commands_total{op=\"lock\",state=\"applied\"} 1"));
-        assert!(text.contains("sealgate_handshake_seconds_bucket{le=\"0.025\"} 1"));
+        assert!(text.contains("sealgate_ingest_commit_seconds_bucket{le=\"0.025\"} 1"));
         for line in text.lines().filter(|line| line.starts_with("# HELP ")) {
             let mut words = line.splitn(4, ' ').skip(2);
             assert!(
@@ -284,6 +310,18 @@ mod tests {
             );
             assert!(words.next().is_some_and(|help| help.len() > 10), "{line}");
         }
+    }
+
+    #[test]
+    fn what_counts_for_itself_is_copied_at_every_reading() {
+        let metrics = Metrics::new();
+        let mut readings = 0;
+        metrics.read_from(move |metrics| {
+            readings += 1;
+            metrics.commands_open.set(readings);
+        });
+        assert!(metrics.encode().contains("sealgate_commands_open 1"));
+        assert!(metrics.encode().contains("sealgate_commands_open 2"));
     }
 
     #[test]

@@ -1,1 +1,3 @@
 //! Composition root: builds the rooms, holds the tasks, drains them in order.
+
+mod listeners;

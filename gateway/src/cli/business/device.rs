@@ -1,0 +1,165 @@
+//! Seals in the fleet.
+
+use std::path::Path;
+
+use reqwest::Method;
+use sealgate_broker_config::device as material;
+use serde_json::{Value, json};
+
+use super::{follow, order, segment, text};
+use crate::cli::{
+    Exit, Failure,
+    api::Api,
+    args::{DeviceCommand, Global, ReasonArgs},
+    out::{Out, confirm, progress},
+    table::Column,
+};
+
+const COLUMNS: [Column; 8] = [
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("MODEL", "model"),
+    ("SERIAL", "serial"),
+    ("LIFE", "life"),
+    ("CONNECTED", "reported.connected"),
+    ("LOCKED", "reported.locked"),
+    ("LAST CONTACT", "reported.last_contact_at"),
+];
+
+const COMMANDS: [Column; 6] = [
+    ("ID", "id"),
+    ("OP", "op"),
+    ("STATE", "state"),
+    ("CREATED", "created_at"),
+    ("APPLIED", "applied_at"),
+    ("BY", "created_by"),
+];
+
+/// Devices imported by one request.
+const IMPORT: usize = 500;
+
+pub(in crate::cli) async fn device(command: DeviceCommand, global: &Global, out: &Out) -> Result<(), Failure> {
+    match command {
+        DeviceCommand::Issue(_) | DeviceCommand::Renew(_) => {
+            unreachable!("local commands are dispatched before")
+        }
+        DeviceCommand::Import { manifest, deliver } => {
+            import(&manifest, deliver.as_deref(), &Api::find(global)?, out).await
+        }
+        DeviceCommand::List { organization, life, connected, page } => {
+            let query = [
+                ("organization", organization),
+                ("life", life),
+                ("connected", connected.then(|| "true".to_owned())),
+            ];
+            let items = Api::find(global)?.list("devices", &query, &page).await?;
+            out.list(&COLUMNS, &items)
+        }
+        DeviceCommand::Show { id } => {
+            let path = format!("devices/{}", segment(&id));
+            out.one(&Api::find(global)?.get(&path, &[]).await?)
+        }
+        DeviceCommand::Commands { id, page } => {
+            let path = format!("devices/{}/commands", segment(&id));
+            let items = Api::find(global)?.list(&path, &[], &page).await?;
+            out.list(&COMMANDS, &items)
+        }
+        DeviceCommand::Deliver { id, organization } => {
+            let body = json!({"organization": organization});
+            act(&id, "deliver", &body, "delivered", global, out).await
+        }
+        DeviceCommand::Bind { id, name, wait } => {
+            let api = Api::find(global)?;
+            let body = name.map_or_else(|| json!({}), |name| json!({"name": name}));
+            let command = api.post(&format!("devices/{}/bind", segment(&id)), &body).await?;
+            follow(&api, command, wait, out).await
+        }
+        DeviceCommand::Unbind(args) => {
+            confirm(global.yes, &format!("Unbind {}?", args.reason.id))?;
+            order(&args, "unbind", global, out).await
+        }
+        DeviceCommand::Locate(args) => order(&args, "refresh-position", global, out).await,
+        DeviceCommand::Settings { id, set } => settings(&id, set.as_deref(), &Api::find(global)?, out).await,
+        other => life(other, global, out).await,
+    }
+}
+
+/// Moves in a device's life.
+async fn life(command: DeviceCommand, global: &Global, out: &Out) -> Result<(), Failure> {
+    let (args, verb, done, question) = match &command {
+        DeviceCommand::Suspend(args) => (args, "suspend", "suspended", None),
+        DeviceCommand::Resume(args) => (args, "resume", "in use again", None),
+        DeviceCommand::Retire(args) => (args, "retire", "retired", Some("Retire for ever")),
+        DeviceCommand::Revoke { reason, .. } => {
+            (reason, "revoke", "revoked", Some("Revoke the certificate, for ever, of"))
+        }
+        _ => unreachable!("every other command is dispatched before"),
+    };
+    let ReasonArgs { id, reason } = args;
+    if let Some(question) = question {
+        confirm(global.yes, &format!("{question} {id}?"))?;
+    }
+    act(id, verb, &json!({"reason": reason}), done, global, out).await?;
+    if let DeviceCommand::Revoke { out: Some(folder), .. } = &command {
+        let now = crate::cli::local::now();
+        material::revoke(folder, id, now)?;
+    }
+    Ok(())
+}
+
+async fn act(id: &str, verb: &str, body: &Value, done: &str, global: &Global, out: &Out) -> Result<(), Failure> {
+    let path = format!("devices/{}/{verb}", segment(id));
+    let device = Api::find(global)?.post(&path, body).await?;
+    out.done(&format!("{id}: {done}"), &device)
+}
+
+async fn settings(id: &str, set: Option<&str>, api: &Api, out: &Out) -> Result<(), Failure> {
+    let path = format!("devices/{}/settings", segment(id));
+    let (shown, tag) = api.get_tagged(&path).await?;
+    let Some(text) = set else {
+        return out.one(&shown);
+    };
+    let body: Value = serde_json::from_str(text)
+        .map_err(|error| Failure::new(Exit::Usage, format!("--set is not JSON: {error}")))?;
+    let answer = api.change(Method::PUT, &path, tag.as_deref(), &body).await?;
+    out.done(&format!("{id}: settings ordered"), &answer)
+}
+
+async fn import(manifest: &Path, deliver: Option<&str>, api: &Api, out: &Out) -> Result<(), Failure> {
+    let folder = if manifest.is_dir() {
+        manifest
+    } else {
+        manifest.parent().unwrap_or(Path::new("."))
+    };
+    let named = manifest.is_dir() || manifest.file_name().is_some_and(|name| name == "manifest.json");
+    let devices = if named {
+        material::read_manifest(folder)?
+    } else {
+        return Err(Failure::new(Exit::Usage, format!("{} is not a manifest.json or its folder", manifest.display())));
+    };
+    if devices.is_empty() {
+        return Err(Failure::new(Exit::NotFound, format!("{} lists no device", manifest.display()))
+            .hint("issue some with `sealgate device issue --count N --out DIR`"));
+    }
+    let bar = progress(Some(devices.len() as u64), "importing");
+    let (mut added, mut unchanged) = (0, 0);
+    for part in devices.chunks(IMPORT) {
+        let body = serde_json::to_value(part).map_err(|error| Failure::of(Exit::Failed, &error))?;
+        let answer = api.post("devices/import", &body).await?;
+        added += answer.get("added").and_then(Value::as_u64).unwrap_or(0);
+        unchanged += answer.get("unchanged").and_then(Value::as_u64).unwrap_or(0);
+        if let Some(organization) = deliver {
+            for device in part {
+                let path = format!("devices/{}/deliver", segment(&device.id));
+                api.post(&path, &json!({"organization": organization})).await?;
+                bar.inc(1);
+            }
+        } else {
+            bar.inc(part.len() as u64);
+        }
+    }
+    bar.finish_and_clear();
+    let facts = json!({"added": added, "unchanged": unchanged, "delivered_to": deliver});
+    let to = deliver.map_or_else(String::new, |to| format!(", delivered to {}", text(&json!({"id": to}), "id")));
+    out.done(&format!("{added} added, {unchanged} known already{to}"), &facts)
+}

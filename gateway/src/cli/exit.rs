@@ -1,0 +1,140 @@
+//! Exit codes, and failures that say what to do next.
+
+use std::{fmt, process::ExitCode};
+
+/// How a command ended. The numbers are documented and do not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Something failed that has no number of its own.
+    Failed = 1,
+    /// The command line or a value in it makes no sense.
+    Usage = 2,
+    /// The settings, or a file they name, are wrong.
+    Config = 3,
+    /// There is no such thing.
+    NotFound = 4,
+    /// Not permitted, or a rule forbids it.
+    Refused = 5,
+    /// The gateway (or database, or signer) can not be reached.
+    Unreachable = 6,
+    /// It exists already, or was changed in the meantime, or its state does not allow it.
+    Conflict = 7,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The table shown by `sealgate --help`.
+pub(super) const TABLE: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the command line makes no sense
+  3  the settings or a file they name are wrong
+  4  no such thing
+  5  not permitted, or a rule forbids it
+  6  the gateway, database or signer can not be reached
+  7  conflict: it exists, was changed meanwhile, or its state does not allow it";
+
+/// Why a command failed, and what may help.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do next.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// An error with all its causes in one line.
+    pub(super) fn of(exit: Exit, error: &dyn std::error::Error) -> Self {
+        Self::new(exit, chain(error))
+    }
+}
+
+/// An error and its causes; a cause that only repeats what was said is left out.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<sealgate_broker_config::Error> for Failure {
+    fn from(error: sealgate_broker_config::Error) -> Self {
+        use sealgate_broker_config::Error;
+        let exit = match &error {
+            Error::Exists(_) => Exit::Conflict,
+            Error::UnknownDevice(_) => Exit::NotFound,
+            Error::Invalid(_) => Exit::Usage,
+            Error::Malformed { .. } | Error::Exposed { .. } => Exit::Config,
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::Config,
+            _ => Exit::Failed,
+        };
+        let failure = Self::of(exit, &error);
+        match error {
+            Error::Exists(_) => failure.hint("choose another folder, or move the old files away first"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<crate::config::ConfigError> for Failure {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self::of(Exit::Config, &error).hint("`sealgate config print --example` shows every key with its default")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_its_causes_and_what_to_do() {
+        let error = sealgate_broker_config::Error::Io {
+            path: "/x/ca.key".into(),
+            source: std::io::Error::from(std::io::ErrorKind::PermissionDenied),
+        };
+        let failure = Failure::from(error).hint("run it as the owner");
+        assert_eq!(failure.exit, Exit::Failed);
+        assert_eq!(
+            failure.to_string(),
+            "error: /x/ca.key: permission denied\n  hint: run it as the owner"
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! Keys and certificates: files only, no gateway needed.
+
+use sealgate_broker_config::{
+    DAY,
+    ca::FleetCa,
+    device::{self, Order},
+    files,
+    keys::{KeyDir, KeyScope, KeyTable, Rotation, read_seed},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Exit, Failure,
+    args::{CaCommand, IssueArgs, KeyCommand, RenewArgs, RotateArgs},
+    local::now,
+    out::{Out, progress},
+    table::Column,
+};
+use crate::signer::keys::sign_key_set;
+
+const KEYS: [Column; 4] = [
+    ("KID", "kid"),
+    ("SCOPE", "scope"),
+    ("ACTIVE FROM", "active_from"),
+    ("NOT AFTER", "not_after"),
+];
+
+pub(super) fn key(command: KeyCommand, out: &Out) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Init { dir, days } => {
+            let keys = KeyDir::new(&dir);
+            let table = keys.init(now(), days * DAY, &sign_key_set)?;
+            let facts = json!({"dir": dir, "version": table.version, "keys": table.entries.len()});
+            out.done(
+                &format!(
+                    "{} signing keys in {}. Keep {} elsewhere: only `key rotate` needs it.",
+                    table.entries.len(),
+                    dir.display(),
+                    keys.root_key().display()
+                ),
+                &facts,
+            )
+        }
+        KeyCommand::Rotate(args) => rotate(&args, out),
+        KeyCommand::Show { dir } => {
+            let keys = KeyDir::new(&dir);
+            let items = shown(&keys.table()?);
+            if out.is_json() {
+                let root = data_encoding::HEXLOWER.encode(&keys.root_public()?);
+                let table = keys.table()?;
+                return out.one(&json!({"version": table.version, "root": root, "keys": items}));
+            }
+            out.list(&KEYS, &items)
+        }
+    }
+}
+
+fn rotate(args: &RotateArgs, out: &Out) -> Result<(), Failure> {
+    let keys = KeyDir::new(&args.dir);
+    let scopes = if args.all {
+        KeyScope::ALL.to_vec()
+    } else {
+        args.scope
+            .iter()
+            .map(|scope| scope.parse())
+            .collect::<Result<Vec<KeyScope>, _>>()?
+    };
+    let root = args.root.clone().unwrap_or_else(|| keys.root_key());
+    let root = read_seed(&root)?;
+    let rotation = Rotation {
+        activate_after: args.activate_after * DAY,
+        overlap: args.overlap * DAY,
+        life: args.days * DAY,
+    };
+    let table = keys.rotate(&scopes, rotation, &root, now(), &sign_key_set)?;
+    let facts = json!({"version": table.version, "keys": shown(&table)});
+    out.done(
+        &format!(
+            "key set {} written; the new keys sign in {} days. Tell the signer: kill -HUP its process.",
+            table.version, args.activate_after
+        ),
+        &facts,
+    )
+}
+
+fn shown(table: &KeyTable) -> Vec<Value> {
+    table
+        .entries
+        .iter()
+        .map(|entry| {
+            json!({
+                "kid": entry.kid,
+                "scope": entry.scope.as_str(),
+                "active_from": time(entry.active_from),
+                "not_after": time(entry.not_after),
+                "public": entry.public,
+            })
+        })
+        .collect()
+}
+
+fn time(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map_or_else(|| seconds.to_string(), |time| time.to_string())
+}
+
+pub(super) fn ca(command: CaCommand, out: &Out) -> Result<(), Failure> {
+    match command {
+        CaCommand::Init { dir, names } => {
+            FleetCa::init(&dir, &names, now())?;
+            let facts = json!({"dir": dir, "names": names});
+            out.done(
+                &format!("development CA and server certificate for {} in {}", names.join(", "), dir.display()),
+                &facts,
+            )
+        }
+        CaCommand::RenewServer { dir, names } => {
+            FleetCa::open(&dir)?.renew_server(&dir, &names, now())?;
+            let facts = json!({"dir": dir, "names": names});
+            out.done("server certificate replaced; restart the gateway to use it", &facts)
+        }
+        CaCommand::Gateway { dir, name, out: folder } => {
+            let issued = FleetCa::open(&dir)?.gateway_client(&name, now())?;
+            files::private_dir(&folder)?;
+            let key = folder.join("gateway.key");
+            let certificate = folder.join("gateway.pem");
+            files::create(&key, issued.key_pem.as_bytes(), files::SECRET)?;
+            files::create(&certificate, issued.certificate_pem.as_bytes(), files::PUBLIC)?;
+            let facts = json!({"certificate": certificate, "key": key, "name": name});
+            out.done(&format!("{} and {}", certificate.display(), key.display()), &facts)
+        }
+    }
+}
+
+pub(super) fn issue(args: &IssueArgs, out: &Out) -> Result<(), Failure> {
+    if args.count == 0 {
+        return Err(Failure::new(Exit::Usage, "--count must be at least 1"));
+    }
+    let ca = FleetCa::open(&args.ca).map_err(|error| {
+        Failure::from(error).hint("make a development CA with `sealgate ca init --dir pki`, or name one with --ca")
+    })?;
+    let order = Order {
+        count: args.count,
+        model: &args.model,
+        days: args.days,
+        keys_dir: Some(&args.keys),
+    };
+    let bar = progress(Some(args.count as u64), "issuing");
+    let issued = device::issue(&ca, &order, &args.out, now(), &mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    let ids: Vec<&str> = issued.iter().map(|device| device.id.as_str()).collect();
+    let facts = json!({"dir": args.out, "devices": ids});
+    let sentence = match ids.as_slice() {
+        [id] => format!("{id} in {}", args.out.display()),
+        _ => format!("{} devices in {}", ids.len(), args.out.display()),
+    };
+    out.done(&sentence, &facts)?;
+    if !KeyDir::new(&args.keys).exists() {
+        eprintln!("note: {} has no key set, so the devices got none", args.keys.display());
+    }
+    Ok(())
+}
+
+pub(super) fn renew(args: &RenewArgs, out: &Out) -> Result<(), Failure> {
+    let ca = FleetCa::open(&args.ca)?;
+    let renewed = device::renew(&ca, &args.out, &args.id, args.days, now())?;
+    let facts = serde_json::to_value(&renewed).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    out.done(
+        &format!("{}: renewed; certificate {}", renewed.id, renewed.cert_sha256),
+        &facts,
+    )
+}
