@@ -75,7 +75,9 @@ impl Api {
     /// Sends a key, so that a request sent again by the network is done once.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let key = uuid::Uuid::now_v7().to_string();
-        let request = self.request(Method::POST, path).header("Idempotency-Key", key);
+        let request = self
+            .request(Method::POST, path)
+            .header("Idempotency-Key", key);
         self.send(request.json(body)).await
     }
 
@@ -117,7 +119,12 @@ impl Api {
             let mut answer = self.get(path, &query).await?;
             let mut items = match answer.get_mut("items").map(Value::take) {
                 Some(Value::Array(items)) => items,
-                _ => return Err(Failure::new(Exit::Failed, format!("{path} answered without a list"))),
+                _ => {
+                    return Err(Failure::new(
+                        Exit::Failed,
+                        format!("{path} answered without a list"),
+                    ));
+                }
             };
             items.truncate(left);
             count += items.len();
@@ -135,7 +142,12 @@ impl Api {
     }
 
     /// All items asked for.
-    pub(super) async fn list(&self, path: &str, query: &Query<'_>, page: &PageArgs) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn list(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+        page: &PageArgs,
+    ) -> Result<Vec<Value>, Failure> {
         let mut all = Vec::new();
         self.pages(path, query, page, &mut |items| {
             all.extend(items);
@@ -157,8 +169,11 @@ impl Api {
     async fn answer(&self, request: RequestBuilder) -> Result<reqwest::Response, Failure> {
         let response = request.send().await.map_err(|error| {
             let cause = super::exit::chain(&error.without_url());
-            Failure::new(Exit::Unreachable, format!("{} does not answer: {cause}", self.base))
-                .hint("is the gateway running? `sealgate serve`; another address is given with --api")
+            Failure::new(
+                Exit::Unreachable,
+                format!("{} does not answer: {cause}", self.base),
+            )
+            .hint("is the gateway running? `sealgate serve`; another address is given with --api")
         })?;
         let status = response.status();
         if status.is_success() {
@@ -178,7 +193,8 @@ async fn read(response: reqwest::Response) -> Result<Value, Failure> {
         return Ok(Value::Null);
     }
     serde_json::from_slice(&bytes).map_err(|_| {
-        Failure::new(Exit::Failed, "the answer is not JSON").hint("does --api name a Sealgate gateway?")
+        Failure::new(Exit::Failed, "the answer is not JSON")
+            .hint("does --api name a Sealgate gateway?")
     })
 }
 
@@ -193,14 +209,21 @@ fn refused(status: StatusCode, problem: &Value) -> Failure {
         _ => Exit::Failed,
     };
     let text = |key: &str| problem.get(key).and_then(Value::as_str);
-    let mut message = text("title").unwrap_or_else(|| status.canonical_reason().unwrap_or("refused")).to_owned();
+    let mut message = text("title")
+        .unwrap_or_else(|| status.canonical_reason().unwrap_or("refused"))
+        .to_owned();
     if let Some(rule) = text("rule") {
         message = format!("{message} ({rule})");
     }
     if let Some(detail) = text("detail") {
         message = format!("{message}: {detail}");
     }
-    for field in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
+    for field in problem
+        .get("errors")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let part = |key: &str| field.get(key).and_then(Value::as_str).unwrap_or_default();
         message.push_str(&format!("\n  {}: {}", part("field"), part("message")));
     }
@@ -219,10 +242,18 @@ fn address(data: &Path) -> Result<String, Failure> {
     let found = std::fs::read(&file)
         .ok()
         .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
-        .and_then(|value| value.get("http")?.as_str().map(|http| format!("http://{http}")));
+        .and_then(|value| {
+            value
+                .get("http")?
+                .as_str()
+                .map(|http| format!("http://{http}"))
+        });
     found.ok_or_else(|| {
-        Failure::new(Exit::Unreachable, format!("no running gateway found: {} is missing", file.display()))
-            .hint("start one with `sealgate serve`, or name it with --api URL or --data DIR")
+        Failure::new(
+            Exit::Unreachable,
+            format!("no running gateway found: {} is missing", file.display()),
+        )
+        .hint("start one with `sealgate serve`, or name it with --api URL or --data DIR")
     })
 }
 
@@ -230,8 +261,10 @@ fn admin_token(data: &Path) -> Result<String, Failure> {
     let file = data.join("admin.token");
     match std::fs::read_to_string(&file) {
         Ok(token) => Ok(token.trim().to_owned()),
-        Err(_) => Err(Failure::new(Exit::Refused, "no token given")
-            .hint(format!("give one with --token or SEALGATE_TOKEN ({} does not exist)", file.display()))),
+        Err(_) => Err(Failure::new(Exit::Refused, "no token given").hint(format!(
+            "give one with --token or SEALGATE_TOKEN ({} does not exist)",
+            file.display()
+        ))),
     }
 }
 
@@ -254,7 +287,10 @@ mod tests {
         );
         let failure = refused(StatusCode::NOT_FOUND, &Value::Null);
         assert_eq!(failure.exit, Exit::NotFound);
-        assert_eq!(refused(StatusCode::CONFLICT, &json!({"code": "device_offline"})).exit, Exit::Conflict);
+        assert_eq!(
+            refused(StatusCode::CONFLICT, &json!({"code": "device_offline"})).exit,
+            Exit::Conflict
+        );
     }
 
     #[test]
@@ -263,7 +299,11 @@ mod tests {
         assert_eq!(address(dir.path()).unwrap_err().exit, Exit::Unreachable);
         assert_eq!(admin_token(dir.path()).unwrap_err().exit, Exit::Refused);
         std::fs::create_dir(dir.path().join("run")).unwrap();
-        std::fs::write(dir.path().join("run/addresses.json"), r#"{"http":"127.0.0.1:1"}"#).unwrap();
+        std::fs::write(
+            dir.path().join("run/addresses.json"),
+            r#"{"http":"127.0.0.1:1"}"#,
+        )
+        .unwrap();
         std::fs::write(dir.path().join("admin.token"), "sk_abc\n").unwrap();
         assert_eq!(address(dir.path()).unwrap(), "http://127.0.0.1:1");
         assert_eq!(admin_token(dir.path()).unwrap(), "sk_abc");

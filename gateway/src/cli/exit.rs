@@ -103,12 +103,16 @@ impl From<sealgate_broker_config::Error> for Failure {
             Error::UnknownDevice(_) => Exit::NotFound,
             Error::Invalid(_) => Exit::Usage,
             Error::Malformed { .. } | Error::Exposed { .. } => Exit::Config,
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::Config,
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Exit::Config
+            }
             _ => Exit::Failed,
         };
         let failure = Self::of(exit, &error);
         match error {
-            Error::Exists(_) => failure.hint("choose another folder, or move the old files away first"),
+            Error::Exists(_) => {
+                failure.hint("choose another folder, or move the old files away first")
+            }
             _ => failure,
         }
     }
@@ -116,7 +120,8 @@ impl From<sealgate_broker_config::Error> for Failure {
 
 impl From<crate::config::ConfigError> for Failure {
     fn from(error: crate::config::ConfigError) -> Self {
-        Self::of(Exit::Config, &error).hint("`sealgate config print --example` shows every key with its default")
+        Self::of(Exit::Config, &error)
+            .hint("`sealgate config print --example` shows every key with its default")
     }
 }
 

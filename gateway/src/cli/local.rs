@@ -76,10 +76,17 @@ pub(super) fn config_broker(args: &BrokerArgs, out: &Out) -> Result<(), Failure>
         files::replace(&path, file.content.as_bytes(), files::PUBLIC)?;
         names.push(path.display().to_string());
     }
-    out.done(&format!("written: {}", names.join(", ")), &json!({"files": names}))
+    out.done(
+        &format!("written: {}", names.join(", ")),
+        &json!({"files": names}),
+    )
 }
 
-pub(super) fn completions(shell: Shell, command: &mut clap::Command, out: &Out) -> Result<(), Failure> {
+pub(super) fn completions(
+    shell: Shell,
+    command: &mut clap::Command,
+    out: &Out,
+) -> Result<(), Failure> {
     let mut script = Vec::new();
     generate(shell, command, "sealgate", &mut script);
     out.text(&String::from_utf8_lossy(&script))

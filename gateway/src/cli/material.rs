@@ -112,24 +112,42 @@ pub(super) fn ca(command: CaCommand, out: &Out) -> Result<(), Failure> {
             FleetCa::init(&dir, &names, now())?;
             let facts = json!({"dir": dir, "names": names});
             out.done(
-                &format!("development CA and server certificate for {} in {}", names.join(", "), dir.display()),
+                &format!(
+                    "development CA and server certificate for {} in {}",
+                    names.join(", "),
+                    dir.display()
+                ),
                 &facts,
             )
         }
         CaCommand::RenewServer { dir, names } => {
             FleetCa::open(&dir)?.renew_server(&dir, &names, now())?;
             let facts = json!({"dir": dir, "names": names});
-            out.done("server certificate replaced; restart the gateway to use it", &facts)
+            out.done(
+                "server certificate replaced; restart the gateway to use it",
+                &facts,
+            )
         }
-        CaCommand::Gateway { dir, name, out: folder } => {
+        CaCommand::Gateway {
+            dir,
+            name,
+            out: folder,
+        } => {
             let issued = FleetCa::open(&dir)?.gateway_client(&name, now())?;
             files::private_dir(&folder)?;
             let key = folder.join("gateway.key");
             let certificate = folder.join("gateway.pem");
             files::create(&key, issued.key_pem.as_bytes(), files::SECRET)?;
-            files::create(&certificate, issued.certificate_pem.as_bytes(), files::PUBLIC)?;
+            files::create(
+                &certificate,
+                issued.certificate_pem.as_bytes(),
+                files::PUBLIC,
+            )?;
             let facts = json!({"certificate": certificate, "key": key, "name": name});
-            out.done(&format!("{} and {}", certificate.display(), key.display()), &facts)
+            out.done(
+                &format!("{} and {}", certificate.display(), key.display()),
+                &facts,
+            )
         }
     }
 }
@@ -139,7 +157,8 @@ pub(super) fn issue(args: &IssueArgs, out: &Out) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, "--count must be at least 1"));
     }
     let ca = FleetCa::open(&args.ca).map_err(|error| {
-        Failure::from(error).hint("make a development CA with `sealgate ca init --dir pki`, or name one with --ca")
+        Failure::from(error)
+            .hint("make a development CA with `sealgate ca init --dir pki`, or name one with --ca")
     })?;
     let order = Order {
         count: args.count,
@@ -148,7 +167,9 @@ pub(super) fn issue(args: &IssueArgs, out: &Out) -> Result<(), Failure> {
         keys_dir: Some(&args.keys),
     };
     let bar = progress(Some(args.count as u64), "issuing");
-    let issued = device::issue(&ca, &order, &args.out, now(), &mut |done| bar.set_position(done as u64))?;
+    let issued = device::issue(&ca, &order, &args.out, now(), &mut |done| {
+        bar.set_position(done as u64)
+    })?;
     bar.finish_and_clear();
     let ids: Vec<&str> = issued.iter().map(|device| device.id.as_str()).collect();
     let facts = json!({"dir": args.out, "devices": ids});
@@ -158,7 +179,10 @@ pub(super) fn issue(args: &IssueArgs, out: &Out) -> Result<(), Failure> {
     };
     out.done(&sentence, &facts)?;
     if !KeyDir::new(&args.keys).exists() {
-        eprintln!("note: {} has no key set, so the devices got none", args.keys.display());
+        eprintln!(
+            "note: {} has no key set, so the devices got none",
+            args.keys.display()
+        );
     }
     Ok(())
 }
@@ -166,9 +190,13 @@ pub(super) fn issue(args: &IssueArgs, out: &Out) -> Result<(), Failure> {
 pub(super) fn renew(args: &RenewArgs, out: &Out) -> Result<(), Failure> {
     let ca = FleetCa::open(&args.ca)?;
     let renewed = device::renew(&ca, &args.out, &args.id, args.days, now())?;
-    let facts = serde_json::to_value(&renewed).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let facts =
+        serde_json::to_value(&renewed).map_err(|error| Failure::of(Exit::Failed, &error))?;
     out.done(
-        &format!("{}: renewed; certificate {}", renewed.id, renewed.cert_sha256),
+        &format!(
+            "{}: renewed; certificate {}",
+            renewed.id, renewed.cert_sha256
+        ),
         &facts,
     )
 }

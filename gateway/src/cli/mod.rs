@@ -34,7 +34,11 @@ pub fn main() -> ExitCode {
             let help = !error.use_stderr();
             // A closed pipe is the reader's choice.
             let _ = error.print();
-            return if help { ExitCode::SUCCESS } else { Exit::Usage.into() };
+            return if help {
+                ExitCode::SUCCESS
+            } else {
+                Exit::Usage.into()
+            };
         }
     };
     match run(cli) {
@@ -52,7 +56,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Failed, format!("the runtime did not start: {error}")))?;
+        .map_err(|error| {
+            Failure::new(Exit::Failed, format!("the runtime did not start: {error}"))
+        })?;
     let done = runtime.block_on(dispatch(cli));
     // What still blocks (a thread in a system call) must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
@@ -63,9 +69,9 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let out = Out::new(cli.global.output);
     let global = &cli.global;
     match cli.command {
-        Command::Serve(args) => serve::serve(&args).await,
-        Command::Signer(args) => serve::signer(&args).await,
-        Command::Migrate(args) => serve::migrate(&args, &out).await,
+        Command::Serve(args) => serve::serve(&args, cli.global.data).await,
+        Command::Signer(args) => serve::signer(&args, cli.global.data).await,
+        Command::Migrate(args) => serve::migrate(&args, cli.global.data, &out).await,
         Command::Config(ConfigCommand::Check(args)) => local::config_check(&args, &out),
         Command::Config(ConfigCommand::Print(args)) => local::config_print(&args, &out),
         Command::Config(ConfigCommand::Broker(args)) => local::config_broker(&args, &out),
@@ -82,9 +88,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Unlock(args) => business::order(&args, "unlock", global, &out).await,
         Command::Records(args) => business::records(&args, global, &out).await,
         Command::Events(args) => business::events(&args, global, &out).await,
-        Command::Completions { shell } => {
-            local::completions(shell, &mut Cli::command(), &out)
-        }
+        Command::Completions { shell } => local::completions(shell, &mut Cli::command(), &out),
         Command::Version => local::version(&out),
     }
 }

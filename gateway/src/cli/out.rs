@@ -29,10 +29,13 @@ impl Out {
     /// Lines as they are.
     pub(super) fn text(self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        let written = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|error| Failure::new(Exit::Failed, format!("standard output: {error}"))),
+            other => other
+                .map_err(|error| Failure::new(Exit::Failed, format!("standard output: {error}"))),
         }
     }
 

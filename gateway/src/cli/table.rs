@@ -10,9 +10,17 @@ pub(super) fn table(columns: &[Column], items: &[Value]) -> String {
     if items.is_empty() {
         return "nothing\n".to_owned();
     }
-    let mut rows = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
+    let mut rows = vec![
+        columns
+            .iter()
+            .map(|(title, _)| (*title).to_owned())
+            .collect(),
+    ];
     for item in items {
-        let cells = columns.iter().map(|(_, path)| cell(at(item, path))).collect();
+        let cells = columns
+            .iter()
+            .map(|(_, path)| cell(at(item, path)))
+            .collect();
         rows.push(cells);
     }
     let widths: Vec<usize> = (0..columns.len())
@@ -40,7 +48,11 @@ pub(super) fn table(columns: &[Column], items: &[Value]) -> String {
 pub(super) fn record(value: &Value) -> String {
     let mut fields = Vec::new();
     flatten(value, String::new(), &mut fields);
-    let widest = fields.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
+    let widest = fields
+        .iter()
+        .map(|(name, _)| width(name))
+        .max()
+        .unwrap_or(0);
     let mut out = String::new();
     for (name, text) in fields {
         out.push_str(&name);
@@ -56,7 +68,11 @@ fn flatten(value: &Value, path: String, fields: &mut Vec<(String, String)>) {
     match value {
         Value::Object(object) if !object.is_empty() => {
             for (key, value) in object {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 flatten(value, path, fields);
             }
         }
@@ -74,7 +90,11 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::String(text)) => plain(text),
         Some(Value::Bool(true)) => "yes".to_owned(),
         Some(Value::Bool(false)) => "no".to_owned(),
-        Some(Value::Array(items)) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+        Some(Value::Array(items))
+            if items
+                .iter()
+                .all(|item| !item.is_object() && !item.is_array()) =>
+        {
             let cells: Vec<String> = items.iter().map(|item| cell(Some(item))).collect();
             cells.join(" ")
         }
@@ -110,7 +130,13 @@ mod tests {
             json!({"id": "a", "name": "合同章", "connected": true, "p": {"x": 1}}),
             json!({"id": "bcd", "name": "Seal", "connected": false, "scopes": ["a", "b"]}),
         ];
-        let columns = [("ID", "id"), ("NAME", "name"), ("CONNECTED", "connected"), ("X", "p.x"), ("SCOPES", "scopes")];
+        let columns = [
+            ("ID", "id"),
+            ("NAME", "name"),
+            ("CONNECTED", "connected"),
+            ("X", "p.x"),
+            ("SCOPES", "scopes"),
+        ];
         assert_eq!(
             table(&columns, &items),
             "ID   NAME    CONNECTED  X  SCOPES\n\
@@ -131,6 +157,9 @@ mod tests {
 
     #[test]
     fn text_of_others_can_not_steer_the_terminal() {
-        assert_eq!(cell(Some(&json!("a\u{1b}[31m\nb"))), "a\u{fffd}[31m\u{fffd}b");
+        assert_eq!(
+            cell(Some(&json!("a\u{1b}[31m\nb"))),
+            "a\u{fffd}[31m\u{fffd}b"
+        );
     }
 }

@@ -73,6 +73,15 @@ impl Config {
         self.node.data_dir.join(path)
     }
 
+    /// The database settings with the URL filled in.
+    #[must_use]
+    pub fn resolved_store(&self) -> StoreConfig {
+        StoreConfig {
+            url: self.store_url(),
+            ..self.store.clone()
+        }
+    }
+
     /// The database URL: the configured one, or a file in the data directory.
     #[must_use]
     pub fn store_url(&self) -> String {

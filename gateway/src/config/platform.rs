@@ -12,6 +12,8 @@ pub struct NodeConfig {
     pub id: String,
     /// Folder of everything this node keeps.
     pub data_dir: PathBuf,
+    /// File with the secret that signs cursors and hides codes; made on first start, the same on every node.
+    pub secret_file: PathBuf,
     /// Longest orderly shutdown; after it the process ends as it is.
     pub drain_timeout_ms: u64,
 }
@@ -21,6 +23,7 @@ impl Default for NodeConfig {
         Self {
             id: "node-1".to_owned(),
             data_dir: "sealgate-data".into(),
+            secret_file: "secret.key".into(),
             drain_timeout_ms: 15_000,
         }
     }

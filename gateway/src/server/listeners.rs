@@ -13,7 +13,10 @@ use crate::{
 pub(super) fn show(metrics: &Metrics, name: &'static str, stats: Arc<Stats>) {
     let mut shown: HashMap<&'static str, u64> = HashMap::new();
     metrics.read_from(move |metrics| {
-        metrics.links.with_label_values(&[name]).set(stats.sessions());
+        metrics
+            .links
+            .with_label_values(&[name])
+            .set(stats.sessions());
         for count in Count::ALL {
             let now = stats.get(*count);
             let before = shown.insert(count.label(), now).unwrap_or(0);
@@ -70,9 +73,11 @@ mod tests {
         for count in Count::ALL {
             stats.bump(*count);
         }
-        metrics.encode();
+        drop(metrics.encode());
         let text = metrics.encode();
-        let samples = text.lines().filter(|line| line.contains("listener=\"front\"") && line.ends_with(" 1"));
+        let samples = text
+            .lines()
+            .filter(|line| line.contains("listener=\"front\"") && line.ends_with(" 1"));
         assert_eq!(samples.count(), Count::ALL.len(), "{text}");
     }
 }

@@ -213,7 +213,11 @@ pub(in crate::cli) struct TokenArgs {
     /// What it is for
     pub(in crate::cli) name: String,
     /// What it may do; may be given several times
-    #[arg(long = "scope", value_name = "SCOPE", required_unless_present = "admin")]
+    #[arg(
+        long = "scope",
+        value_name = "SCOPE",
+        required_unless_present = "admin"
+    )]
     pub(in crate::cli) scopes: Vec<String>,
     /// Everything
     #[arg(long, conflicts_with = "scopes")]

@@ -30,7 +30,13 @@ pub(super) struct Global {
     #[arg(long, global = true, env = "SEALGATE_API", value_name = "URL")]
     pub(super) api: Option<String>,
     /// API token [default: found in the data folder]
-    #[arg(long, global = true, env = "SEALGATE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        global = true,
+        env = "SEALGATE_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     pub(super) token: Option<String>,
     /// Data folder of the gateway
     #[arg(long, global = true, env = "SEALGATE_DATA", value_name = "DIR")]

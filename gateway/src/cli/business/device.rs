@@ -38,7 +38,11 @@ const COMMANDS: [Column; 6] = [
 /// Devices imported by one request.
 const IMPORT: usize = 500;
 
-pub(in crate::cli) async fn device(command: DeviceCommand, global: &Global, out: &Out) -> Result<(), Failure> {
+pub(in crate::cli) async fn device(
+    command: DeviceCommand,
+    global: &Global,
+    out: &Out,
+) -> Result<(), Failure> {
     match command {
         DeviceCommand::Issue(_) | DeviceCommand::Renew(_) => {
             unreachable!("local commands are dispatched before")
@@ -46,7 +50,12 @@ pub(in crate::cli) async fn device(command: DeviceCommand, global: &Global, out:
         DeviceCommand::Import { manifest, deliver } => {
             import(&manifest, deliver.as_deref(), &Api::find(global)?, out).await
         }
-        DeviceCommand::List { organization, life, connected, page } => {
+        DeviceCommand::List {
+            organization,
+            life,
+            connected,
+            page,
+        } => {
             let query = [
                 ("organization", organization),
                 ("life", life),
@@ -71,7 +80,9 @@ pub(in crate::cli) async fn device(command: DeviceCommand, global: &Global, out:
         DeviceCommand::Bind { id, name, wait } => {
             let api = Api::find(global)?;
             let body = name.map_or_else(|| json!({}), |name| json!({"name": name}));
-            let command = api.post(&format!("devices/{}/bind", segment(&id)), &body).await?;
+            let command = api
+                .post(&format!("devices/{}/bind", segment(&id)), &body)
+                .await?;
             follow(&api, command, wait, out).await
         }
         DeviceCommand::Unbind(args) => {
@@ -79,7 +90,9 @@ pub(in crate::cli) async fn device(command: DeviceCommand, global: &Global, out:
             order(&args, "unbind", global, out).await
         }
         DeviceCommand::Locate(args) => order(&args, "refresh-position", global, out).await,
-        DeviceCommand::Settings { id, set } => settings(&id, set.as_deref(), &Api::find(global)?, out).await,
+        DeviceCommand::Settings { id, set } => {
+            settings(&id, set.as_deref(), &Api::find(global)?, out).await
+        }
         other => life(other, global, out).await,
     }
 }
@@ -90,9 +103,12 @@ async fn life(command: DeviceCommand, global: &Global, out: &Out) -> Result<(), 
         DeviceCommand::Suspend(args) => (args, "suspend", "suspended", None),
         DeviceCommand::Resume(args) => (args, "resume", "in use again", None),
         DeviceCommand::Retire(args) => (args, "retire", "retired", Some("Retire for ever")),
-        DeviceCommand::Revoke { reason, .. } => {
-            (reason, "revoke", "revoked", Some("Revoke the certificate, for ever, of"))
-        }
+        DeviceCommand::Revoke { reason, .. } => (
+            reason,
+            "revoke",
+            "revoked",
+            Some("Revoke the certificate, for ever, of"),
+        ),
         _ => unreachable!("every other command is dispatched before"),
     };
     let ReasonArgs { id, reason } = args;
@@ -100,14 +116,24 @@ async fn life(command: DeviceCommand, global: &Global, out: &Out) -> Result<(), 
         confirm(global.yes, &format!("{question} {id}?"))?;
     }
     act(id, verb, &json!({"reason": reason}), done, global, out).await?;
-    if let DeviceCommand::Revoke { out: Some(folder), .. } = &command {
+    if let DeviceCommand::Revoke {
+        out: Some(folder), ..
+    } = &command
+    {
         let now = crate::cli::local::now();
         material::revoke(folder, id, now)?;
     }
     Ok(())
 }
 
-async fn act(id: &str, verb: &str, body: &Value, done: &str, global: &Global, out: &Out) -> Result<(), Failure> {
+async fn act(
+    id: &str,
+    verb: &str,
+    body: &Value,
+    done: &str,
+    global: &Global,
+    out: &Out,
+) -> Result<(), Failure> {
     let path = format!("devices/{}/{verb}", segment(id));
     let device = Api::find(global)?.post(&path, body).await?;
     out.done(&format!("{id}: {done}"), &device)
@@ -121,25 +147,44 @@ async fn settings(id: &str, set: Option<&str>, api: &Api, out: &Out) -> Result<(
     };
     let body: Value = serde_json::from_str(text)
         .map_err(|error| Failure::new(Exit::Usage, format!("--set is not JSON: {error}")))?;
-    let answer = api.change(Method::PUT, &path, tag.as_deref(), &body).await?;
+    let answer = api
+        .change(Method::PUT, &path, tag.as_deref(), &body)
+        .await?;
     out.done(&format!("{id}: settings ordered"), &answer)
 }
 
-async fn import(manifest: &Path, deliver: Option<&str>, api: &Api, out: &Out) -> Result<(), Failure> {
+async fn import(
+    manifest: &Path,
+    deliver: Option<&str>,
+    api: &Api,
+    out: &Out,
+) -> Result<(), Failure> {
     let folder = if manifest.is_dir() {
         manifest
     } else {
         manifest.parent().unwrap_or(Path::new("."))
     };
-    let named = manifest.is_dir() || manifest.file_name().is_some_and(|name| name == "manifest.json");
+    let named = manifest.is_dir()
+        || manifest
+            .file_name()
+            .is_some_and(|name| name == "manifest.json");
     let devices = if named {
         material::read_manifest(folder)?
     } else {
-        return Err(Failure::new(Exit::Usage, format!("{} is not a manifest.json or its folder", manifest.display())));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{} is not a manifest.json or its folder",
+                manifest.display()
+            ),
+        ));
     };
     if devices.is_empty() {
-        return Err(Failure::new(Exit::NotFound, format!("{} lists no device", manifest.display()))
-            .hint("issue some with `sealgate device issue --count N --out DIR`"));
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("{} lists no device", manifest.display()),
+        )
+        .hint("issue some with `sealgate device issue --count N --out DIR`"));
     }
     let bar = progress(Some(devices.len() as u64), "importing");
     let (mut added, mut unchanged) = (0, 0);
@@ -151,7 +196,8 @@ async fn import(manifest: &Path, deliver: Option<&str>, api: &Api, out: &Out) ->
         if let Some(organization) = deliver {
             for device in part {
                 let path = format!("devices/{}/deliver", segment(&device.id));
-                api.post(&path, &json!({"organization": organization})).await?;
+                api.post(&path, &json!({"organization": organization}))
+                    .await?;
                 bar.inc(1);
             }
         } else {
@@ -160,6 +206,11 @@ async fn import(manifest: &Path, deliver: Option<&str>, api: &Api, out: &Out) ->
     }
     bar.finish_and_clear();
     let facts = json!({"added": added, "unchanged": unchanged, "delivered_to": deliver});
-    let to = deliver.map_or_else(String::new, |to| format!(", delivered to {}", text(&json!({"id": to}), "id")));
-    out.done(&format!("{added} added, {unchanged} known already{to}"), &facts)
+    let to = deliver.map_or_else(String::new, |to| {
+        format!(", delivered to {}", text(&json!({"id": to}), "id"))
+    });
+    out.done(
+        &format!("{added} added, {unchanged} known already{to}"),
+        &facts,
+    )
 }

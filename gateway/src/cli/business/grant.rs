@@ -21,7 +21,11 @@ const COLUMNS: [Column; 7] = [
     ("UNTIL", "not_after"),
 ];
 
-pub(in crate::cli) async fn grant(command: GrantCommand, global: &Global, out: &Out) -> Result<(), Failure> {
+pub(in crate::cli) async fn grant(
+    command: GrantCommand,
+    global: &Global,
+    out: &Out,
+) -> Result<(), Failure> {
     let api = Api::find(global)?;
     match command {
         GrantCommand::Give(args) => {
@@ -29,7 +33,12 @@ pub(in crate::cli) async fn grant(command: GrantCommand, global: &Global, out: &
             let sentence = format!("{}  {}", text(&given, "id"), text(&given, "state"));
             out.done(&sentence, &given)
         }
-        GrantCommand::List { device, organization, open, page } => {
+        GrantCommand::List {
+            device,
+            organization,
+            open,
+            page,
+        } => {
             let query = [
                 ("device", device),
                 ("organization", organization),

@@ -30,7 +30,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 /// Escapes a path segment: ids come from the command line.
-fn segment(id: &str) -> String {
+pub(super) fn segment(id: &str) -> String {
     id.bytes()
         .map(|byte| {
             if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
@@ -43,15 +43,27 @@ fn segment(id: &str) -> String {
 }
 
 /// `lock`, `unlock`, `unbind` and the like: an order the seal has to carry out.
-pub(super) async fn order(args: &OrderArgs, verb: &str, global: &Global, out: &Out) -> Result<(), Failure> {
+pub(super) async fn order(
+    args: &OrderArgs,
+    verb: &str,
+    global: &Global,
+    out: &Out,
+) -> Result<(), Failure> {
     let api = Api::find(global)?;
     let path = format!("devices/{}/{verb}", segment(&args.reason.id));
-    let command = api.post(&path, &json!({"reason": args.reason.reason})).await?;
+    let command = api
+        .post(&path, &json!({"reason": args.reason.reason}))
+        .await?;
     follow(&api, command, args.wait, out).await
 }
 
 /// Shows an ordered command; with `wait` not before the seal carried it out or refused.
-async fn follow(api: &Api, mut command: Value, wait: Option<u64>, out: &Out) -> Result<(), Failure> {
+async fn follow(
+    api: &Api,
+    mut command: Value,
+    wait: Option<u64>,
+    out: &Out,
+) -> Result<(), Failure> {
     let id = text(&command, "id").to_owned();
     let looks = wait.map_or(0, |seconds| seconds.saturating_mul(1_000) / 250);
     for _ in 0..looks {
@@ -75,13 +87,19 @@ async fn follow(api: &Api, mut command: Value, wait: Option<u64>, out: &Out) -> 
         "rejected" | "expired" | "superseded" => {
             let code = command.get("error_code").and_then(Value::as_u64);
             let code = code.map_or_else(String::new, |code| format!(", error 0x{code:04x}"));
-            Err(Failure::new(Exit::Conflict, format!("the command is {state}{code}")))
+            Err(Failure::new(
+                Exit::Conflict,
+                format!("the command is {state}{code}"),
+            ))
         }
-        _ if wait.is_some() && !is_over(&command) => Err(Failure::new(
-            Exit::Unreachable,
-            "the seal has not answered yet",
-        )
-        .hint(format!("the order stands; `sealgate device commands {}` shows it", text(&command, "device")))),
+        _ if wait.is_some() && !is_over(&command) => {
+            Err(
+                Failure::new(Exit::Unreachable, "the seal has not answered yet").hint(format!(
+                    "the order stands; `sealgate device commands {}` shows it",
+                    text(&command, "device")
+                )),
+            )
+        }
         _ => Ok(()),
     }
 }

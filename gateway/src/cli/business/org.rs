@@ -27,26 +27,43 @@ const MEMBERS: [Column; 5] = [
     ("ROLE", "role"),
 ];
 
-pub(in crate::cli) async fn org(command: OrgCommand, global: &Global, out: &Out) -> Result<(), Failure> {
+pub(in crate::cli) async fn org(
+    command: OrgCommand,
+    global: &Global,
+    out: &Out,
+) -> Result<(), Failure> {
     let api = Api::find(global)?;
     match command {
-        OrgCommand::Create { name, owner, phone, grants_required } => {
+        OrgCommand::Create {
+            name,
+            owner,
+            phone,
+            grants_required,
+        } => {
             let body = json!({
                 "name": name,
                 "owner": {"name": owner, "phone": phone},
                 "grants_required": grants_required,
             });
             let made = api.post("organizations", &body).await?;
-            out.done(&format!("{}  {}", text(&made, "id"), text(&made, "name")), &made)
+            out.done(
+                &format!("{}  {}", text(&made, "id"), text(&made, "name")),
+                &made,
+            )
         }
         OrgCommand::List { page } => {
             let items = api.list("organizations", &[], &page).await?;
             out.list(&COLUMNS, &items)
         }
-        OrgCommand::Show { id } => {
-            out.one(&api.get(&format!("organizations/{}", segment(&id)), &[]).await?)
-        }
-        OrgCommand::Set { id, name, grants_required } => {
+        OrgCommand::Show { id } => out.one(
+            &api.get(&format!("organizations/{}", segment(&id)), &[])
+                .await?,
+        ),
+        OrgCommand::Set {
+            id,
+            name,
+            grants_required,
+        } => {
             let path = format!("organizations/{}", segment(&id));
             let (_, tag) = api.get_tagged(&path).await?;
             let mut body = Map::new();
@@ -64,7 +81,10 @@ pub(in crate::cli) async fn org(command: OrgCommand, global: &Global, out: &Out)
         OrgCommand::Code { id, purpose } => {
             let path = format!("organizations/{}/codes", segment(&id));
             let sent = api.post(&path, &json!({"purpose": purpose})).await?;
-            out.done(&format!("a code is on its way to {}", text(&sent, "phone")), &sent)
+            out.done(
+                &format!("a code is on its way to {}", text(&sent, "phone")),
+                &sent,
+            )
         }
         members => member(members, &api, global, out).await,
     }
@@ -72,18 +92,30 @@ pub(in crate::cli) async fn org(command: OrgCommand, global: &Global, out: &Out)
 
 async fn member(command: OrgCommand, api: &Api, global: &Global, out: &Out) -> Result<(), Failure> {
     match command {
-        OrgCommand::AddMember { id, name, phone, role } => {
+        OrgCommand::AddMember {
+            id,
+            name,
+            phone,
+            role,
+        } => {
             let mut body = json!({"name": name, "phone": phone});
             if let Some(role) = role {
                 body["role"] = role.into();
             }
             let path = format!("organizations/{}/members", segment(&id));
             let added = api.post(&path, &body).await?;
-            out.done(&format!("{}  {}", text(&added, "id"), text(&added, "name")), &added)
+            out.done(
+                &format!("{}  {}", text(&added, "id"), text(&added, "name")),
+                &added,
+            )
         }
         OrgCommand::RemoveMember { id, member } => {
             confirm(global.yes, &format!("Remove member {member}?"))?;
-            let path = format!("organizations/{}/members/{}", segment(&id), segment(&member));
+            let path = format!(
+                "organizations/{}/members/{}",
+                segment(&id),
+                segment(&member)
+            );
             api.delete(&path).await?;
             out.done(&format!("{member}: removed"), &json!({"removed": member}))
         }

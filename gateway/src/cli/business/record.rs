@@ -30,7 +30,11 @@ const COLUMNS: [Column; 8] = [
 /// Longest wait of one long poll, seconds.
 const POLL: u64 = 30;
 
-pub(in crate::cli) async fn records(args: &RecordsArgs, global: &Global, out: &Out) -> Result<(), Failure> {
+pub(in crate::cli) async fn records(
+    args: &RecordsArgs,
+    global: &Global,
+    out: &Out,
+) -> Result<(), Failure> {
     let api = Api::find(global)?;
     let query = [
         ("device", args.device.clone()),
@@ -45,7 +49,9 @@ pub(in crate::cli) async fn records(args: &RecordsArgs, global: &Global, out: &O
         Some(file) => export(&api, &query, file, out).await,
         None if out.is_json() => {
             let each = &mut |items: Vec<Value>| out.text(&lines(&items));
-            api.pages("stamps", &query, &args.page, each).await.map(|_| ())
+            api.pages("stamps", &query, &args.page, each)
+                .await
+                .map(|_| ())
         }
         None => {
             let items = api.list("stamps", &query, &args.page).await?;
@@ -56,10 +62,14 @@ pub(in crate::cli) async fn records(args: &RecordsArgs, global: &Global, out: &O
 
 /// All records into a file that appears whole or not at all.
 async fn export(api: &Api, query: &Query<'_>, file: &Path, out: &Out) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("{}: {error}", file.display()));
+    let failed =
+        |error: std::io::Error| Failure::new(Exit::Failed, format!("{}: {error}", file.display()));
     let partial = file.with_extension("partial");
     let mut writer = BufWriter::new(File::create(&partial).map_err(failed)?);
-    let all = PageArgs { limit: 0, all: true };
+    let all = PageArgs {
+        limit: 0,
+        all: true,
+    };
     let count = api
         .pages("stamps", query, &all, &mut |items| {
             writer.write_all(lines(&items).as_bytes()).map_err(failed)
@@ -79,7 +89,11 @@ fn lines(items: &[Value]) -> String {
     items.iter().map(|item| format!("{item}\n")).collect()
 }
 
-pub(in crate::cli) async fn events(args: &EventsArgs, global: &Global, out: &Out) -> Result<(), Failure> {
+pub(in crate::cli) async fn events(
+    args: &EventsArgs,
+    global: &Global,
+    out: &Out,
+) -> Result<(), Failure> {
     let api = Api::find(global)?;
     let mut after = args.after;
     let mut shown = 0;
@@ -91,7 +105,12 @@ pub(in crate::cli) async fn events(args: &EventsArgs, global: &Global, out: &Out
         ];
         let page = api.get("events", &query).await?;
         after = page.get("after").and_then(Value::as_i64).or(after);
-        for event in page.get("events").and_then(Value::as_array).into_iter().flatten() {
+        for event in page
+            .get("events")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             out.text(&show(event, out.is_json()))?;
             shown += 1;
             if args.count == Some(shown) {
