@@ -14,18 +14,20 @@ mod tokens;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use error::ServerError;
 
 use crate::{
-    app::{self, App},
+    app::{self, App, AppError},
     bus::Bus,
     clock::{SharedClock, SystemClock},
     config::{Config, SmsProvider},
+    devices::{self, Devices},
     ingress::{
         business::{Business, BusinessHandle},
-        front::TlsMaterial,
+        front::{Front, FrontHandle, TlsMaterial},
     },
     providers::{
         Providers,
@@ -55,6 +57,8 @@ pub struct Running {
     app: App,
     metrics: Arc<Metrics>,
     bus: Bus,
+    devices: Devices,
+    front: FrontHandle,
     business: BusinessHandle,
     stop: CancellationToken,
     deadline: Duration,
@@ -84,8 +88,24 @@ impl Server {
         metrics.build_info.with_label_values(&[version]).set(1);
         let material = tls(&config)?;
         let app = build_app(&config, clock.clone()).await?;
-        let _signer = build_signer(&config, &clock, &metrics)?;
+        let signer = build_signer(&config, &clock, &metrics)?;
+        let devices = Devices::start(
+            app.clone(),
+            signer,
+            metrics.clone(),
+            devices::Settings::new(&config),
+        )
+        .await
+        .map_err(failed)?;
         let bus = Bus::start(clock.clone(), Some(metrics.clone()));
+        let front = Front::start(
+            settings::front(&config)?,
+            material.clone(),
+            Arc::new(devices.clone()),
+            clock.clone(),
+            Arc::default(),
+        )?;
+        listeners::show(&metrics, "front", Arc::clone(front.stats()));
         let business = Business::start(
             settings::business(&config)?,
             Some(material),
@@ -98,11 +118,13 @@ impl Server {
         let business_addr = business.local_addr();
         let running = Running {
             http_addr: business_addr,
-            front_addr: business_addr,
+            front_addr: front.local_addr(),
             business_addr,
             app,
             metrics,
             bus,
+            devices,
+            front,
             business,
             stop: CancellationToken::new(),
             deadline: config.node.drain_timeout(),
@@ -135,7 +157,9 @@ impl Running {
         self.app.readiness().drain();
         self.place.withdraw();
         self.stop.cancel();
-        let clean = self.business.drain(self.deadline).await;
+        let mut clean = self.front.drain(self.deadline).await;
+        clean &= timeout(self.deadline, self.devices.drain()).await.is_ok();
+        clean &= self.business.drain(self.deadline).await;
         self.bus.stop();
         self.app.store().clone().close().await;
         clean
@@ -149,6 +173,13 @@ impl Running {
 pub async fn open_app(config: &Config) -> Result<App, ServerError> {
     dev::make_data_dir(config)?;
     build_app(config, Arc::new(SystemClock::new())).await
+}
+
+fn failed(error: AppError) -> ServerError {
+    match error {
+        AppError::Store(error) => ServerError::Store(error),
+        other => ServerError::Failed(other.to_string()),
+    }
 }
 
 async fn build_app(config: &Config, clock: SharedClock) -> Result<App, ServerError> {
