@@ -93,6 +93,7 @@ pub(super) async fn tell(
         "state": row.state,
         "error": row.error_code,
         "attempts": row.attempts,
+        "created_at": row.created_at,
     });
     tx.emit(Event {
         topic: Topic::Command,

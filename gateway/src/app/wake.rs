@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use sealgate_domain::DeviceId;
+use tokio::sync::{Notify, broadcast, watch};
 
 /// What can be poked.
 #[derive(Debug, Clone)]
@@ -17,7 +18,11 @@ pub struct Wake {
     /// Grants to give, end or expire.
     pub grants: Arc<Notify>,
     position: watch::Sender<i64>,
+    devices: broadcast::Sender<DeviceId>,
 }
+
+/// Changed devices a slow listener may lag behind; then it looks at all.
+const CHANGED_DEVICES: usize = 1_024;
 
 impl Default for Wake {
     fn default() -> Self {
@@ -26,6 +31,7 @@ impl Default for Wake {
             outbox: Arc::default(),
             grants: Arc::default(),
             position: watch::Sender::new(0),
+            devices: broadcast::Sender::new(CHANGED_DEVICES),
         }
     }
 }
@@ -35,6 +41,18 @@ impl Wake {
     pub fn poke(&self) {
         self.commands.notify_one();
         self.outbox.notify_one();
+    }
+
+    /// A device's right to a session may have changed (suspended, retired, revoked).
+    pub fn device_changed(&self, device: DeviceId) {
+        // Nobody listens: nobody holds a session.
+        let _ = self.devices.send(device);
+    }
+
+    /// Follows devices whose right to a session may have changed; who lags looks at all its sessions.
+    #[must_use]
+    pub fn changed_devices(&self) -> broadcast::Receiver<DeviceId> {
+        self.devices.subscribe()
     }
 
     /// The sequencer has numbered outbox rows up to `position`.

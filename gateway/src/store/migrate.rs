@@ -16,12 +16,26 @@ struct Migration {
     postgres: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "spine",
-    sqlite: include_str!("../../migrations/sqlite/0001_spine.sql"),
-    postgres: include_str!("../../migrations/postgres/0001_spine.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "spine",
+        sqlite: include_str!("../../migrations/sqlite/0001_spine.sql"),
+        postgres: include_str!("../../migrations/postgres/0001_spine.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "reading_mark",
+        sqlite: include_str!("../../migrations/sqlite/0002_reading_mark.sql"),
+        postgres: include_str!("../../migrations/postgres/0002_reading_mark.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "follower",
+        sqlite: include_str!("../../migrations/sqlite/0003_follower.sql"),
+        postgres: include_str!("../../migrations/postgres/0003_follower.sql"),
+    },
+];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\
     version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL)";

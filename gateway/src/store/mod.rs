@@ -15,6 +15,7 @@ mod connect;
 pub mod device;
 pub mod entity;
 mod error;
+pub mod follower;
 mod gate;
 pub mod grant;
 pub mod idempotency;

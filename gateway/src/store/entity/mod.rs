@@ -6,6 +6,7 @@ pub mod command;
 pub mod device;
 pub mod device_log;
 pub mod device_report;
+pub mod follower;
 pub mod idempotency;
 pub mod log_gap;
 pub mod log_quarantine;
