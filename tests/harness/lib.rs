@@ -1,10 +1,13 @@
-//! What the integration tests stand on: gateways in process and as children to kill, an API client, device material,
-//! a raw MQTT client that may misbehave, patience and seeds.
+//! What the integration tests stand on: gateways as children to kill, an API client, device material, a raw MQTT client
+//! that may misbehave, seals, patience and seeds.
 //!
 //! Nothing here asserts a wall time; waiting is for a condition, with a deadline far beyond what any machine needs.
 
 pub mod api;
+pub mod gateway;
+pub mod material;
 pub mod raw;
 pub mod seed;
 pub mod tools;
 pub mod wait;
+pub mod world;
