@@ -141,12 +141,11 @@ impl World {
         let out = self.cli(&[
             "token",
             "create",
+            "load",
+            "--admin",
+            "--local",
             "--config",
             &self.path("sealgate.toml"),
-            "--name",
-            "load",
-            "--scopes",
-            "fleet:read device:control org:read stamp:read",
             "--output",
             "json",
         ])?;
