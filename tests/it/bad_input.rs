@@ -1,6 +1,7 @@
 //! Malformed, oversized, replayed, forged and foreign messages over the real front: each gets its error code or a closed
 //! session and moves a counter, and a bystander on the same gateway stamps on.
 
+use ed25519_dalek::SigningKey;
 use rumqttc::mqttbytes::v4::{Packet, Publish};
 use sealgate_codec::{
     DeviceId, ErrorCode, Frame, Message,
@@ -9,7 +10,6 @@ use sealgate_codec::{
     record::{ClockQuality, Entry, Facts, LinkKind, Record, kind},
     statement::Checkpoint,
 };
-use ed25519_dalek::SigningKey;
 use sealgate_simulators::net::SealHandle;
 use sealgate_tests::{
     raw::RawSeal,
@@ -47,14 +47,22 @@ impl Scene {
 
     async fn rogue(&self) -> RawSeal {
         let id = self.world.material.id(ROGUE);
-        RawSeal::connect(self.world.gateway.at.front, self.world.material.tls(ROGUE), id).await
+        RawSeal::connect(
+            self.world.gateway.at.front,
+            self.world.material.tls(ROGUE),
+            id,
+        )
+        .await
     }
 
     /// A session that has said HELLO and got its answer.
     async fn greeted(&self) -> RawSeal {
         let mut raw = self.rogue().await;
         let hello = frame(1, Message::Hello(hello(self.id)));
-        assert!(matches!(self.say(&mut raw, &hello).await, Some(Message::HelloAck(_))));
+        assert!(matches!(
+            self.say(&mut raw, &hello).await,
+            Some(Message::HelloAck(_))
+        ));
         raw
     }
 
@@ -63,7 +71,11 @@ impl Scene {
         let topic = format!("s1/{}/u", self.world.material.id(ROGUE));
         raw.publish(&topic, payload).await.ok()?;
         let Publish { payload, .. } = raw.message().await?;
-        Some(Frame::decode(&payload).expect("the gateway speaks SL/1").message)
+        Some(
+            Frame::decode(&payload)
+                .expect("the gateway speaks SL/1")
+                .message,
+        )
     }
 
     /// The payload is refused with that code (or a closed session when `None`), and counted.
@@ -91,7 +103,9 @@ impl Scene {
             head = head.extend(&record(seq).encode());
         }
         let prev = head.prefix();
-        let records: Vec<Entry> = (first..first + count).map(|seq| Entry::new(record(seq))).collect();
+        let records: Vec<Entry> = (first..first + count)
+            .map(|seq| Entry::new(record(seq)))
+            .collect();
         for entry in &records {
             head = head.extend(&entry.bytes);
         }
@@ -114,7 +128,10 @@ impl Scene {
     }
 
     async fn stored(&self) -> usize {
-        self.world.records(self.world.material.id(ROGUE)).await.len()
+        self.world
+            .records(self.world.material.id(ROGUE))
+            .await
+            .len()
     }
 }
 
@@ -193,7 +210,10 @@ async fn malformed_messages_get_their_codes() {
     }
     match scene.say(&mut raw, &trailing).await {
         Some(Message::Err(error)) => {
-            assert!(matches!(error.code, ErrorCode::NotCanonical | ErrorCode::Malformed));
+            assert!(matches!(
+                error.code,
+                ErrorCode::NotCanonical | ErrorCode::Malformed
+            ));
         }
         other => panic!("{other:?}"),
     }
@@ -204,11 +224,19 @@ async fn malformed_messages_get_their_codes() {
 async fn an_oversized_packet_ends_the_session() {
     let scene = Scene::new().await;
     let mut raw = scene.greeted().await;
-    let before = scene.world.api.metric("sealgate_packets_rejected_total").await;
+    let before = scene
+        .world
+        .api
+        .metric("sealgate_packets_rejected_total")
+        .await;
     let topic = format!("s1/{}/u", scene.world.material.id(ROGUE));
     let _ = raw.publish(&topic, &vec![0x81; 5_000]).await;
     raw.closed().await;
-    let after = scene.world.api.metric("sealgate_packets_rejected_total").await;
+    let after = scene
+        .world
+        .api
+        .metric("sealgate_packets_rejected_total")
+        .await;
     assert!(after > before, "not counted");
     scene.bystander_is_unharmed().await;
 }
@@ -229,15 +257,24 @@ async fn stamps_of_another_device_are_refused() {
     let scene = Scene::new().await;
     let mut raw = scene.greeted().await;
     let victim = scene.world.material.folder.devices[11].id;
-    let foreign = frame(2, Message::Stamps(scene.stamps(&scene.log_key, victim, 1, 1)));
+    let foreign = frame(
+        2,
+        Message::Stamps(scene.stamps(&scene.log_key, victim, 1, 1)),
+    );
     match scene.say(&mut raw, &foreign).await {
         Some(Message::Err(error)) => assert!(
-            matches!(error.code, ErrorCode::WrongDevice | ErrorCode::Signature | ErrorCode::LogFork),
+            matches!(
+                error.code,
+                ErrorCode::WrongDevice | ErrorCode::Signature | ErrorCode::LogFork
+            ),
             "{error:?}"
         ),
         other => panic!("{other:?}"),
     }
-    assert_eq!(scene.world.records(scene.world.material.id(11)).await.len(), 0);
+    assert_eq!(
+        scene.world.records(scene.world.material.id(11)).await.len(),
+        0
+    );
     assert_eq!(scene.stored().await, 0);
     scene.bystander_is_unharmed().await;
 }
@@ -246,7 +283,10 @@ async fn stamps_of_another_device_are_refused() {
 async fn a_replayed_batch_is_acknowledged_again_and_stored_once() {
     let scene = Scene::new().await;
     let mut raw = scene.greeted().await;
-    let batch = frame(2, Message::Stamps(scene.stamps(&scene.log_key, scene.id, 1, 3)));
+    let batch = frame(
+        2,
+        Message::Stamps(scene.stamps(&scene.log_key, scene.id, 1, 3)),
+    );
     for _ in 0..3 {
         match scene.say(&mut raw, &batch).await {
             Some(Message::LogAck(ack)) => assert_eq!(ack.upto, 4),
@@ -255,7 +295,10 @@ async fn a_replayed_batch_is_acknowledged_again_and_stored_once() {
     }
     assert_eq!(scene.stored().await, 3);
     let mut later = scene.greeted().await;
-    assert!(matches!(scene.say(&mut later, &batch).await, Some(Message::LogAck(_))));
+    assert!(matches!(
+        scene.say(&mut later, &batch).await,
+        Some(Message::LogAck(_))
+    ));
     assert_eq!(scene.stored().await, 3);
     scene.bystander_is_unharmed().await;
 }
@@ -264,7 +307,10 @@ async fn a_replayed_batch_is_acknowledged_again_and_stored_once() {
 async fn a_batch_past_a_gap_is_answered_with_the_gap_and_not_stored() {
     let scene = Scene::new().await;
     let mut raw = scene.greeted().await;
-    let early = frame(2, Message::Stamps(scene.stamps(&scene.log_key, scene.id, 5, 2)));
+    let early = frame(
+        2,
+        Message::Stamps(scene.stamps(&scene.log_key, scene.id, 5, 2)),
+    );
     match scene.say(&mut raw, &early).await {
         Some(Message::LogAck(ack)) => {
             assert_eq!(ack.upto, 1);
@@ -280,8 +326,14 @@ async fn a_batch_past_a_gap_is_answered_with_the_gap_and_not_stored() {
 async fn another_history_of_the_same_seal_is_a_fork_and_never_overwrites() {
     let scene = Scene::new().await;
     let mut raw = scene.greeted().await;
-    let first = frame(2, Message::Stamps(scene.stamps(&scene.log_key, scene.id, 1, 2)));
-    assert!(matches!(scene.say(&mut raw, &first).await, Some(Message::LogAck(_))));
+    let first = frame(
+        2,
+        Message::Stamps(scene.stamps(&scene.log_key, scene.id, 1, 2)),
+    );
+    assert!(matches!(
+        scene.say(&mut raw, &first).await,
+        Some(Message::LogAck(_))
+    ));
     let before = scene.world.records(scene.world.material.id(ROGUE)).await;
 
     let mut other = record(1);
@@ -310,7 +362,10 @@ async fn another_history_of_the_same_seal_is_a_fork_and_never_overwrites() {
         }),
     );
     scene.refuses(&mut raw, &fork, ErrorCode::LogFork).await;
-    assert_eq!(scene.world.records(scene.world.material.id(ROGUE)).await, before);
+    assert_eq!(
+        scene.world.records(scene.world.material.id(ROGUE)).await,
+        before
+    );
     assert!(scene.world.api.metric("sealgate_log_forks_total").await >= 1.0);
     scene.bystander_is_unharmed().await;
 }
@@ -333,7 +388,10 @@ async fn random_bytes_never_stop_the_gateway() {
     let seed = sealgate_tests::seed::seed("random_bytes_never_stop_the_gateway");
     let mut rng = sealgate_tests::seed::rng(seed);
     let scene = Scene::new().await;
-    let good = frame(2, Message::Stamps(scene.stamps(&scene.log_key, scene.id, 1, 5)));
+    let good = frame(
+        2,
+        Message::Stamps(scene.stamps(&scene.log_key, scene.id, 1, 5)),
+    );
     for round in 0..60 {
         let mut raw = scene.rogue().await;
         for _ in 0..10 {
@@ -352,6 +410,9 @@ async fn random_bytes_never_stop_the_gateway() {
         }
         let _ = raw.send(&Packet::Disconnect).await;
     }
-    assert_eq!(scene.world.api.metric("sealgate_task_panics_total").await, 0.0);
+    assert_eq!(
+        scene.world.api.metric("sealgate_task_panics_total").await,
+        0.0
+    );
     scene.bystander_is_unharmed().await;
 }

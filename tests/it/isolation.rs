@@ -33,7 +33,10 @@ async fn a_device_never_reaches_anothers_topics() {
         match thief.packet().await {
             None => {}
             Some(Packet::SubAck(ack)) => {
-                let refused = ack.return_codes.iter().all(|code| *code == SubscribeReasonCode::Failure);
+                let refused = ack
+                    .return_codes
+                    .iter()
+                    .all(|code| *code == SubscribeReasonCode::Failure);
                 assert!(refused, "{topic} was granted");
                 press(&victim).await;
                 world.drained(&victim).await;
@@ -47,7 +50,9 @@ async fn a_device_never_reaches_anothers_topics() {
     thief.closed().await;
     press(&victim).await;
     world.drained(&victim).await;
-    world.agrees_with(&victim.truth().await.expect("a seal")).await;
+    world
+        .agrees_with(&victim.truth().await.expect("a seal"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +123,9 @@ async fn a_revoked_device_loses_its_session_at_once_and_for_good() {
     })
     .await;
     // Also with a resumed TLS session, and with a fresh one.
-    seal.act(sealgate_simulators::seal::Input::Reset).await.expect("a seal");
+    seal.act(sealgate_simulators::seal::Input::Reset)
+        .await
+        .expect("a seal");
     seal.power_on().await.expect("a seal");
     let mut raw = RawSeal::handshake(world.gateway.at.front, world.material.tls(7))
         .await
@@ -143,7 +150,10 @@ async fn a_newer_session_of_the_same_device_takes_over() {
     let mut newer = RawSeal::connect(front, world.material.tls(8), id).await;
     older.closed().await;
     // The newer one is alive: nonsense gets an answer.
-    newer.publish(&format!("s1/{id}/u"), &[0xff]).await.expect("sent");
+    newer
+        .publish(&format!("s1/{id}/u"), &[0xff])
+        .await
+        .expect("sent");
     let answer = newer.message().await.expect("an answer");
     let frame = Frame::decode(&answer.payload).expect("SL/1");
     assert!(matches!(frame.message, Message::Err(_)), "{frame:?}");

@@ -33,7 +33,9 @@ async fn killing_the_gateway_loses_and_doubles_nothing() {
     let fleet = world.fleet(&places, seed);
     for seal in fleet.seals() {
         world.ready(seal, 0, false).await;
-        seal.fault(LinkFault::Duplicate(rng.random())).await.expect("a seal");
+        seal.fault(LinkFault::Duplicate(rng.random()))
+            .await
+            .expect("a seal");
     }
     let stop = Arc::new(AtomicBool::new(false));
     let stampers: Vec<_> = fleet
@@ -85,7 +87,9 @@ async fn stamp_until(seal: SealHandle, stop: Arc<AtomicBool>, mut rng: StdRng) {
 
 /// Everything the seal has is acknowledged.
 async fn settle(world: &World, seal: &SealHandle) {
-    seal.fault(LinkFault::Duplicate(false)).await.expect("a seal");
+    seal.fault(LinkFault::Duplicate(false))
+        .await
+        .expect("a seal");
     seal.act(Input::Reset).await.expect("a seal");
     seal.power_on().await.expect("a seal");
     see(seal, "online", |view| view.online).await;
@@ -109,5 +113,7 @@ async fn an_orderly_stop_is_quick_and_clean() {
     .await
     .expect("restarted");
     settle(&world, &seal).await;
-    world.agrees_with(&seal.truth().await.expect("a seal")).await;
+    world
+        .agrees_with(&seal.truth().await.expect("a seal"))
+        .await;
 }

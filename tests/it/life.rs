@@ -13,7 +13,10 @@ async fn a_seal_lives_from_stock_to_its_unbinding() {
 
     // In stock it may connect, and is nobody's.
     seal.power_on().await.expect("a seal");
-    see(&seal, "not delivered", |view| view.screen.contains("未交付")).await;
+    see(&seal, "not delivered", |view| {
+        view.screen.contains("未交付")
+    })
+    .await;
     assert_eq!(world.api.get(&device).await["life"], "not_delivered");
 
     // Delivered and bound it asks for a grant (BIND-1, BIND-2).
@@ -43,7 +46,10 @@ async fn a_seal_lives_from_stock_to_its_unbinding() {
     let code = world.code().await;
     let order = world
         .api
-        .post(&format!("{device}/offline-mode"), json!({ "enabled": true, "code": code }))
+        .post(
+            &format!("{device}/offline-mode"),
+            json!({ "enabled": true, "code": code }),
+        )
         .await;
     world.applied(&order).await;
     seal.fault(LinkFault::Cut).await.expect("a seal");
@@ -57,7 +63,10 @@ async fn a_seal_lives_from_stock_to_its_unbinding() {
     // Locked it refuses, and says what was tried (LOCK-1); unlocked it works again.
     let order = world
         .api
-        .post(&format!("{device}/lock"), json!({ "reason": "lost on the way" }))
+        .post(
+            &format!("{device}/lock"),
+            json!({ "reason": "lost on the way" }),
+        )
         .await;
     world.applied(&order).await;
     see(&seal, "locked", |view| view.locked).await;
@@ -71,10 +80,16 @@ async fn a_seal_lives_from_stock_to_its_unbinding() {
 
     // The grant is ended (USE-9), and the seal unbound (BIND-3); the records stay readable.
     let id = grant["id"].as_str().expect("an id");
-    let early = world.api.try_post(&format!("{device}/unbind"), json!({})).await;
+    let early = world
+        .api
+        .try_post(&format!("{device}/unbind"), json!({}))
+        .await;
     assert_eq!((early.status.as_u16(), early.rule()), (409, "BIND-3"));
     world.api.post(&format!("grants/{id}/end"), json!({})).await;
-    see(&seal, "no grant", |view| view.grant == 0 || !view.screen.contains('/')).await;
+    see(&seal, "no grant", |view| {
+        view.grant == 0 || !view.screen.contains('/')
+    })
+    .await;
     sealgate_tests::wait::until("the grant's end", || async {
         let grant = world.api.get(&format!("grants/{id}")).await;
         (grant["state"] == "ended").then_some(())
@@ -84,7 +99,9 @@ async fn a_seal_lives_from_stock_to_its_unbinding() {
     world.applied(&order).await;
     see(&seal, "unbound", |view| !view.bound).await;
     assert_eq!(world.api.get(&device).await["life"], "unbound");
-    world.agrees_with(&seal.truth().await.expect("a seal")).await;
+    world
+        .agrees_with(&seal.truth().await.expect("a seal"))
+        .await;
 
     // And everything of it is in the audit.
     let audit = world.api.all("audit").await;

@@ -19,7 +19,10 @@ async fn a_seal_that_is_off_is_locked_at_power_on_before_it_can_stamp() {
     })
     .await;
 
-    let order = world.api.post(&format!("{device}/lock"), json!({"reason": "lost"})).await;
+    let order = world
+        .api
+        .post(&format!("{device}/lock"), json!({"reason": "lost"}))
+        .await;
     assert_eq!(order["state"], "pending", "nothing can be sent yet");
     // The lock is dated in whole seconds; power-on must lie in a later one to be told apart.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
@@ -55,7 +58,9 @@ async fn the_owner_gets_a_text_message_about_the_lock() {
             .iter()
             .any(|message| {
                 message["phone"] == "13800138000"
-                    && message["template"].as_str().is_some_and(|t| t.contains("lock"))
+                    && message["template"]
+                        .as_str()
+                        .is_some_and(|t| t.contains("lock"))
             })
             .then_some(())
     })
@@ -81,7 +86,10 @@ async fn an_unlock_behind_a_lock_supersedes_it_while_the_seal_is_off() {
     world.applied(&unlock).await;
     assert!(!seal.view().await.expect("a seal").locked);
     let truth = seal.truth().await.expect("a seal");
-    assert!(truth.locks.iter().all(|change| !change.locked), "it was never locked");
+    assert!(
+        truth.locks.iter().all(|change| !change.locked),
+        "it was never locked"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,12 @@
 //! The one integration binary: everything that needs more than one package, a socket or a child process.
 
+mod api;
+mod bad_input;
 mod front;
+mod interop;
+mod isolation;
+mod kill;
+mod life;
+mod lock;
+mod offline;
 mod tidy;

@@ -14,7 +14,10 @@ use serde_json::json;
 async fn offline_mode(world: &World, seal: &SealHandle) {
     let code = world.code().await;
     let path = format!("devices/{}/offline-mode", seal.name());
-    let order = world.api.post(&path, json!({ "enabled": true, "code": code })).await;
+    let order = world
+        .api
+        .post(&path, json!({ "enabled": true, "code": code }))
+        .await;
     world.applied(&order).await;
 }
 
@@ -54,7 +57,9 @@ async fn links_that_break_all_the_time_lose_and_double_nothing() {
     for seal in fleet.seals() {
         world.ready(seal, 0, true).await;
         offline_mode(&world, seal).await;
-        seal.fault(LinkFault::Duplicate(rng.random())).await.expect("a seal");
+        seal.fault(LinkFault::Duplicate(rng.random()))
+            .await
+            .expect("a seal");
     }
     for _ in 0..40 {
         for seal in fleet.seals() {
@@ -70,12 +75,16 @@ async fn links_that_break_all_the_time_lose_and_double_nothing() {
         tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
     }
     for seal in fleet.seals() {
-        seal.fault(LinkFault::Duplicate(false)).await.expect("a seal");
+        seal.fault(LinkFault::Duplicate(false))
+            .await
+            .expect("a seal");
         // A fresh start calls at once instead of after the backoff.
         seal.act(Input::Reset).await.expect("a seal");
         seal.power_on().await.expect("a seal");
         world.drained(seal).await;
-        world.agrees_with(&seal.truth().await.expect("a seal")).await;
+        world
+            .agrees_with(&seal.truth().await.expect("a seal"))
+            .await;
     }
 }
 
@@ -97,12 +106,17 @@ async fn presses_on_a_full_log_are_counted() {
     }
     let truth = seal.truth().await.expect("a seal");
     assert!(truth.counted() > 0, "the log was full");
-    assert_eq!(truth.counted() + truth.records().count(), truth.presses.len());
+    assert_eq!(
+        truth.counted() + truth.records().count(),
+        truth.presses.len()
+    );
     seal.fault(LinkFault::Restore).await.expect("a seal");
     seal.act(Input::Reset).await.expect("a seal");
     seal.power_on().await.expect("a seal");
     world.drained(&seal).await;
-    world.agrees_with(&seal.truth().await.expect("a seal")).await;
+    world
+        .agrees_with(&seal.truth().await.expect("a seal"))
+        .await;
     let reported = world.api.get(&format!("devices/{}", seal.name())).await;
     let counted: u64 = reported["reported"]["counted"]
         .as_array()
