@@ -9,6 +9,6 @@ mod read;
 mod scan;
 mod write;
 
-pub(crate) use read::Reader;
+pub(crate) use read::{Map, Reader};
 pub use scan::{MAX_DEPTH, check_canonical};
 pub(crate) use write::Writer;

@@ -23,7 +23,7 @@ impl Level {
     };
 
     const fn expects_key(&self) -> bool {
-        self.is_map && self.left % 2 == 0
+        self.is_map && self.left.is_multiple_of(2)
     }
 }
 

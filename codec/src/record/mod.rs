@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Longest record in bytes: every field at its longest, with a position.
-pub const MAX_RECORD: usize = 52;
+pub const MAX_RECORD: usize = 51;
 
 wire_enum! { @closed
     /// How much a wall time is worth.

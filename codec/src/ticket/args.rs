@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::Op;
 use crate::{
     DecodeError,
-    cbor::{Reader, Writer},
+    cbor::{Map, Reader, Writer},
     message::MAX_COSE,
     record::{read_latitude, read_longitude},
 };
@@ -247,19 +247,7 @@ impl Args {
             return Err(DecodeError::Range("arguments of another op"));
         }
         let args = match op {
-            Op::Grant => Self::Grant(GrantArgs {
-                no: map.required(1, Reader::u32)?,
-                max: map.required(2, |r| r.u16_in(0..=MAX_COUNT, "count of a grant"))?,
-                mode: map.required(3, |r| {
-                    UseMode::from_number(r.u8()?).ok_or(DecodeError::Range("use mode"))
-                })?,
-                flags: GrantFlags(map.required(4, Reader::u16)?),
-                area: map.optional(5, Area::read)?,
-                fingerprints: map.optional(6, read_slots)?,
-                activation: map.optional(7, Reader::fixed)?,
-                user: map.required(8, Reader::u32)?,
-                offline: map.optional(9, Reader::u32)?,
-            }),
+            Op::Grant => Self::Grant(GrantArgs::read(&mut map)?),
             Op::End => Self::End {
                 grant: map.required(1, Reader::u32)?,
                 reason: map.optional(2, Reader::u8)?,
@@ -273,13 +261,7 @@ impl Args {
             Op::Unlock => Self::Unlock {
                 reason: map.optional(1, Reader::u8)?,
             },
-            Op::Config => Self::Config(ConfigArgs {
-                version: map.required(1, Reader::u32)?,
-                backlight: map.optional(2, |r| r.u8_in(0..=180, "backlight"))?,
-                auto_off: map.optional(3, |r| r.u8_in(0..=30, "auto power-off"))?,
-                keepalive: map.optional(5, Reader::u16)?,
-                heartbeat: map.optional(6, Reader::u16)?,
-            }),
+            Op::Config => Self::Config(ConfigArgs::read(&mut map)?),
             Op::FpEnrol => Self::FpEnrol {
                 slot: map.required(1, Reader::u8)?,
                 user: map.required(2, Reader::u32)?,
@@ -315,6 +297,22 @@ impl Args {
 }
 
 impl GrantArgs {
+    fn read(map: &mut Map<'_, '_>) -> Result<Self> {
+        Ok(Self {
+            no: map.required(1, Reader::u32)?,
+            max: map.required(2, |r| r.u16_in(0..=MAX_COUNT, "count of a grant"))?,
+            mode: map.required(3, |r| {
+                UseMode::from_number(r.u8()?).ok_or(DecodeError::Range("use mode"))
+            })?,
+            flags: GrantFlags(map.required(4, Reader::u16)?),
+            area: map.optional(5, Area::read)?,
+            fingerprints: map.optional(6, read_slots)?,
+            activation: map.optional(7, Reader::fixed)?,
+            user: map.required(8, Reader::u32)?,
+            offline: map.optional(9, Reader::u32)?,
+        })
+    }
+
     fn write(&self, w: &mut Writer) {
         w.map(
             6,
@@ -349,6 +347,16 @@ impl GrantArgs {
 }
 
 impl ConfigArgs {
+    fn read(map: &mut Map<'_, '_>) -> Result<Self> {
+        Ok(Self {
+            version: map.required(1, Reader::u32)?,
+            backlight: map.optional(2, |r| r.u8_in(0..=180, "backlight"))?,
+            auto_off: map.optional(3, |r| r.u8_in(0..=30, "auto power-off"))?,
+            keepalive: map.optional(5, Reader::u16)?,
+            heartbeat: map.optional(6, Reader::u16)?,
+        })
+    }
+
     fn write(&self, w: &mut Writer) {
         w.map(
             2,

@@ -128,10 +128,10 @@ impl Ticket {
             args: map.required(8, |r| Args::read(op, r))?,
         };
         map.finish()?;
-        if let (Some(nbf), Some(exp)) = (ticket.nbf, ticket.exp) {
-            if nbf >= exp {
-                return Err(DecodeError::Range("a window that ends before it begins"));
-            }
+        if let (Some(nbf), Some(exp)) = (ticket.nbf, ticket.exp)
+            && nbf >= exp
+        {
+            return Err(DecodeError::Range("a window that ends before it begins"));
         }
         Ok(ticket)
     }

@@ -1,0 +1,19 @@
+//! Tests of the wire: vectors, schema, properties, tickets, statements, the log chain over a bad link.
+
+mod abnormal;
+mod chain;
+#[allow(unreachable_pub, reason = "also a module of the fuzz targets")]
+mod checks;
+mod cose;
+mod documents;
+mod keys;
+mod lossy;
+mod negative;
+mod oracle;
+mod properties;
+mod samples;
+mod schema;
+mod statements;
+mod tickets;
+mod topics;
+mod vectors;
