@@ -69,7 +69,7 @@ enum Link {
 }
 
 enum Happening {
-    Dialed(io::Result<TlsStream<TcpStream>>),
+    Dialed(Box<io::Result<TlsStream<TcpStream>>>),
     Packet(io::Result<Inbound>),
 }
 
@@ -232,13 +232,18 @@ impl Driver {
 
     fn react(&mut self, happening: Happening) {
         match happening {
-            Happening::Dialed(Ok(stream)) => self.established(stream),
-            Happening::Dialed(Err(error)) | Happening::Packet(Err(error)) => {
-                tracing::debug!(device = self.setup.seal.name(), %error, "link lost");
-                self.lose(Input::LinkLost);
-            }
+            Happening::Dialed(dialed) => match *dialed {
+                Ok(stream) => self.established(stream),
+                Err(error) => self.broken(&error),
+            },
+            Happening::Packet(Err(error)) => self.broken(&error),
             Happening::Packet(Ok(packet)) => self.packet(packet),
         }
+    }
+
+    fn broken(&mut self, error: &io::Error) {
+        tracing::debug!(device = self.setup.seal.name(), %error, "link lost");
+        self.lose(Input::LinkLost);
     }
 
     /// CONNECT and HELLO leave together: the platform may answer both in one go.
@@ -341,7 +346,7 @@ impl Driver {
 async fn next(link: &mut Link) -> Happening {
     match link {
         Link::Down => std::future::pending().await,
-        Link::Dialing(dial) => Happening::Dialed(dial.await),
+        Link::Dialing(dial) => Happening::Dialed(Box::new(dial.await)),
         Link::Up(wire) => Happening::Packet(poll_fn(|cx| wire.poll_packet(cx)).await),
     }
 }

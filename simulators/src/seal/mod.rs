@@ -78,6 +78,8 @@ pub struct Params {
     pub heartbeat_ms: u64,
     /// Nobody stands ready when an enrolment begins.
     pub finger_absent: bool,
+    /// How many presses the world remembers at least; all of them when absent.
+    pub remembered: Option<usize>,
 }
 
 impl Default for Params {
@@ -87,6 +89,7 @@ impl Default for Params {
             drift_ppm: 20,
             heartbeat_ms: 600_000,
             finger_absent: false,
+            remembered: None,
         }
     }
 }

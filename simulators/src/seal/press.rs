@@ -55,7 +55,7 @@ impl Seal {
             return;
         }
         let outcome = self.write_press(conditions);
-        self.truth.presses.push(outcome);
+        self.truth.remember(outcome, self.params.remembered);
         let backlight = self.flash.settings.backlight_s;
         if let Some(ram) = &mut self.ram {
             ram.last_press = Some(now);

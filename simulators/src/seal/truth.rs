@@ -182,6 +182,14 @@ impl Truth {
             .count()
     }
 
+    /// Adds a press; of more than twice `limit` only the newest half stays.
+    pub(super) fn remember(&mut self, press: TruthPress, limit: Option<usize>) {
+        self.presses.push(press);
+        if let Some(limit) = limit.filter(|limit| self.presses.len() > limit * 2) {
+            self.presses.drain(..self.presses.len() - limit);
+        }
+    }
+
     /// Notes that everything before `upto` of `epoch` is stored by the platform.
     pub(super) fn acknowledged(&mut self, epoch: u32, upto: u32, now: u64) {
         for press in self.presses.iter_mut().rev() {
