@@ -73,7 +73,8 @@ pub struct Standing {
     pub life: Life,
     /// Binding generation.
     pub generation: u32,
-    /// It may have a lease: bound, and nothing waits for it that a lease would outlive.
+    /// It may have a lease: nothing waits for it that a lease would outlive. An unbound one too: a bind command
+    /// expires, and signed time comes from leases alone; without a grant it stamps nothing.
     pub lease: bool,
     /// It holds a grant that is not over.
     pub grant_open: bool,
@@ -405,7 +406,7 @@ async fn standing(
     Ok(Standing {
         life: state.life,
         generation: state.generation,
-        lease: state.life == Life::Bound && !waits && !lock_waits,
+        lease: !matches!(state.life, Life::Suspended | Life::Retired) && !waits && !lock_waits,
         grant_open: open.iter().any(|grant| grant.not_after > now.0),
     })
 }
