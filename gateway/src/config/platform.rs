@@ -78,6 +78,8 @@ pub struct StoreConfig {
     pub connections: u32,
     /// Longest wait for a connection or a lock.
     pub acquire_timeout_ms: u64,
+    /// The SQLite file never grows beyond this many megabytes; 0 = as far as the disk goes.
+    pub max_size_mb: u64,
 }
 
 impl Default for StoreConfig {
@@ -86,6 +88,7 @@ impl Default for StoreConfig {
             url: String::new(),
             connections: 8,
             acquire_timeout_ms: 10_000,
+            max_size_mb: 0,
         }
     }
 }

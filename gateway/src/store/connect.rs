@@ -327,12 +327,14 @@ fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
+        let pages = max_pages(config);
+        let options = options.pragma("max_page_count", pages.to_string());
         let file = options.get_filename().to_owned();
         if file.as_os_str().is_empty() || file.to_string_lossy().contains(":memory:") {
             return Err(invalid(&"a database in memory keeps nothing"));
         }
         return Ok(Kind::Sqlite {
-            ingest: Writer::start(file, wait),
+            ingest: Writer::start(file, wait, pages),
             options,
             gate: Gate::default(),
         });
@@ -342,6 +344,15 @@ fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
         .application_name("sealgate")
         .disable_statement_logging();
     Ok(Kind::Postgres(options))
+}
+
+/// The file's limit in pages of 4,096 bytes; the greatest SQLite knows if there is none.
+fn max_pages(config: &StoreConfig) -> u32 {
+    const NO_LIMIT: u32 = u32::MAX - 1;
+    match config.max_size_mb {
+        0 => NO_LIMIT,
+        megabytes => u32::try_from(megabytes.saturating_mul(256)).unwrap_or(NO_LIMIT),
+    }
 }
 
 fn pools(kind: &Kind, config: &StoreConfig) -> Pools {

@@ -39,3 +39,8 @@ pub use ids::fresh;
 pub use migrate::Migrated;
 pub use outbox::{Event, EventRow, OutboxFilter, Topic};
 pub use tx::{Reader, Tx};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -67,12 +67,14 @@ pub(in crate::store) struct Writer {
 
 impl Writer {
     /// Starts the thread; the file is opened by the first job.
-    pub(in crate::store) fn start(file: PathBuf, busy: Duration) -> Self {
+    pub(in crate::store) fn start(file: PathBuf, busy: Duration, max_pages: u32) -> Self {
         let (jobs, mut queue) = mpsc::channel::<Job>(1);
         std::thread::spawn(move || {
             let mut connection = None;
             while let Some(job) = queue.blocking_recv() {
-                let result = work(&mut connection, &file, busy, &job.groups);
+                let result = work(&mut connection, &job.groups, || {
+                    open(&file, busy, max_pages)
+                });
                 if result.is_err() {
                     // Whatever state it is in, the next job begins with a fresh one.
                     connection = None;
@@ -105,13 +107,12 @@ impl Writer {
 
 fn work(
     slot: &mut Option<Connection>,
-    file: &Path,
-    busy: Duration,
     groups: &[IngestBatch],
+    open: impl FnOnce() -> Result<Connection, StoreError>,
 ) -> Result<Vec<IngestOutcome>, StoreError> {
     let connection = match slot {
         Some(connection) => connection,
-        None => slot.insert(open(file, busy)?),
+        None => slot.insert(open()?),
     };
     let tx = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -124,7 +125,7 @@ fn work(
     Ok(outcomes)
 }
 
-fn open(file: &Path, busy: Duration) -> Result<Connection, StoreError> {
+fn open(file: &Path, busy: Duration, max_pages: u32) -> Result<Connection, StoreError> {
     let connection = Connection::open(file).map_err(failed)?;
     connection.busy_timeout(busy).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
@@ -133,6 +134,7 @@ fn open(file: &Path, busy: Duration) -> Result<Connection, StoreError> {
         ("foreign_keys", "ON"),
         ("cache_size", "-65536"),
         ("temp_store", "MEMORY"),
+        ("max_page_count", &max_pages.to_string()),
         ("wal_autocheckpoint", &CHECKPOINT_PAGES.to_string()),
     ] {
         connection
