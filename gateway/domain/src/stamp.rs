@@ -76,7 +76,7 @@ pub enum Verdict {
 /// Where does the batch belong?
 #[must_use]
 pub fn reconcile(cursor: &Cursor, batch: &Batch) -> Verdict {
-    let fits = batch.first != 0 && batch.first < batch.end && batch.chained_from <= batch.end;
+    let fits = batch.first != 0 && batch.first < batch.end;
     if !fits || batch.epoch != cursor.epoch {
         return Verdict::Refused;
     }
@@ -326,8 +326,11 @@ pub fn anomaly(press: &PressFacts, known: &Knowledge) -> Option<AbnormalKind> {
         return Some(AbnormalKind::OverCount);
     }
     let slack = i64::from(press.at.uncertainty_s.saturating_add(SKEW_S)) * Millis::SECOND;
-    let outside =
-        press.at.at.plus(-slack) > grant.not_after || press.at.at.plus(slack) < grant.not_before;
+    let earliest = press.at.at.plus(-slack);
+    if grant.ended_at.is_some_and(|ended| earliest > ended) {
+        return Some(AbnormalKind::WithoutGrant);
+    }
+    let outside = earliest > grant.not_after || press.at.at.plus(slack) < grant.not_before;
     outside.then_some(AbnormalKind::OutsideTime)
 }
 

@@ -24,6 +24,7 @@ use super::{
     Reader, StoreError, Tx, error,
     gate::{Gate, Permit},
     ingest::Writer,
+    tx::Signals,
 };
 use crate::config::StoreConfig;
 
@@ -123,9 +124,12 @@ impl Store {
         let _permit = self.pass(lane).await;
         let mut attempt = 1;
         loop {
-            let race = Arc::new(AtomicBool::new(false));
-            let done = self.attempt(lane, &race, &work).await;
-            let lost = race.load(Ordering::Relaxed);
+            let signals = Arc::new(Signals::default());
+            let done = self.attempt(lane, &signals, &work).await;
+            let lost = signals.lost_race.load(Ordering::Relaxed);
+            if signals.outage.load(Ordering::Relaxed) {
+                self.outage();
+            }
             match done {
                 Err(_) if lost && attempt < ATTEMPTS => {
                     let pause =
@@ -141,7 +145,7 @@ impl Store {
     async fn attempt<F, Fut, T, E>(
         &self,
         lane: Lane,
-        race: &Arc<AtomicBool>,
+        signals: &Arc<Signals>,
         work: &F,
     ) -> Result<T, E>
     where
@@ -160,7 +164,7 @@ impl Store {
         };
         let begun = pool.begin_with_options(options).await;
         let transaction = Arc::new(begun.map_err(|error| self.failed(error))?);
-        let result = work(Tx::new(Arc::clone(&transaction), Arc::clone(race))).await;
+        let result = work(Tx::new(Arc::clone(&transaction), Arc::clone(signals))).await;
         let transaction = Arc::into_inner(transaction).expect("work keeps no Tx");
         match result {
             Ok(value) => match transaction.commit().await {
@@ -169,7 +173,8 @@ impl Store {
                     Ok(value)
                 }
                 Err(error) => {
-                    race.fetch_or(error::lost_race(&error), Ordering::Relaxed);
+                    let lost = error::lost_race(&error);
+                    signals.lost_race.fetch_or(lost, Ordering::Relaxed);
                     Err(self.failed(error).into())
                 }
             },
@@ -213,15 +218,19 @@ impl Store {
     /// Remembers an outage and opens the database anew for whoever comes next.
     pub(super) fn note(&self, error: StoreError) -> StoreError {
         if matches!(error, StoreError::Io(_)) {
-            self.inner.healthy.store(false, Ordering::Relaxed);
-            let mut pools = self
-                .inner
-                .pools
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            *pools = self::pools(&self.inner.kind, &self.inner.config);
+            self.outage();
         }
         error
+    }
+
+    fn outage(&self) {
+        self.inner.healthy.store(false, Ordering::Relaxed);
+        let mut pools = self
+            .inner
+            .pools
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *pools = self::pools(&self.inner.kind, &self.inner.config);
     }
 
     fn failed(&self, error: DbErr) -> StoreError {

@@ -138,6 +138,17 @@ pub(super) fn lost_race(error: &DbErr) -> bool {
     sqlx_lost_race(inner)
 }
 
+/// Does it mean that the database can't be written?
+pub(super) fn is_io(error: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(inner))
+    | DbErr::Exec(RuntimeErr::SqlxError(inner))
+    | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
+    else {
+        return false;
+    };
+    matches!(StoreError::sqlx(inner), Some(StoreError::Io(_)))
+}
+
 /// [`lost_race`] for statements that go to sqlx directly.
 pub(super) fn sqlx_lost_race(error: &sqlx::Error) -> bool {
     match error {

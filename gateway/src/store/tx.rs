@@ -17,6 +17,15 @@ use sea_orm::{
 
 use super::error;
 
+/// What the statements of a transaction met, whatever became of their errors.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    /// PostgreSQL ended the transaction so that another could go on.
+    pub(super) lost_race: AtomicBool,
+    /// The database can't be written.
+    pub(super) outage: AtomicBool,
+}
+
 #[derive(Debug, Clone)]
 enum On {
     Pool(DatabaseConnection),
@@ -27,14 +36,14 @@ enum On {
 #[derive(Debug, Clone)]
 pub struct Reader {
     on: On,
-    lost_race: Arc<AtomicBool>,
+    signals: Arc<Signals>,
 }
 
 impl Reader {
     pub(super) fn pool(pool: DatabaseConnection) -> Self {
         Self {
             on: On::Pool(pool),
-            lost_race: Arc::default(),
+            signals: Arc::default(),
         }
     }
 
@@ -44,10 +53,11 @@ impl Reader {
     }
 
     fn note<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
-        if let Err(inner) = &result
-            && error::lost_race(inner)
-        {
-            self.lost_race.store(true, Ordering::Relaxed);
+        if let Err(inner) = &result {
+            let lost = error::lost_race(inner);
+            self.signals.lost_race.fetch_or(lost, Ordering::Relaxed);
+            let outage = error::is_io(inner);
+            self.signals.outage.fetch_or(outage, Ordering::Relaxed);
         }
         result
     }
@@ -98,11 +108,11 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(super) fn new(transaction: Arc<DatabaseTransaction>, lost_race: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(transaction: Arc<DatabaseTransaction>, signals: Arc<Signals>) -> Self {
         Self {
             reader: Reader {
                 on: On::Transaction(transaction),
-                lost_race,
+                signals,
             },
         }
     }

@@ -106,10 +106,6 @@ fn what_is_no_batch_is_refused() {
         Batch { epoch: 2, ..NEXT },
         Batch { end: 10, ..NEXT },
         Batch { first: 0, ..NEXT },
-        Batch {
-            chained_from: 14,
-            ..NEXT
-        },
     ] {
         assert_eq!(reconcile(&CURSOR, &batch), Verdict::Refused, "{batch:?}");
     }

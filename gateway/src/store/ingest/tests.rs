@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use proptest::{
     prelude::*,
+    strategy::ValueTree as _,
     test_runner::{RngAlgorithm, TestRng},
 };
 use sea_orm::ConnectionTrait;

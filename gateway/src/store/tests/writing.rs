@@ -1,7 +1,7 @@
 //! Transactions: all or nothing, readers beside them, outages.
 
 use sea_orm::ConnectionTrait;
-use sealgate_domain::{Millis, OrganizationId};
+use sealgate_domain::OrganizationId;
 
 use crate::{
     config::StoreConfig,
@@ -282,5 +282,4 @@ async fn an_outage_ends_with_the_first_write_that_succeeds() {
     assert!(broken.is_outage() && !test.store.is_healthy());
     test.store.probe().await.unwrap();
     assert!(test.store.is_healthy());
-    let _ = Millis::SECOND;
 }
