@@ -35,7 +35,7 @@ use crate::{clock::SharedClock, tasks, telemetry::Metrics};
 const QUEUE: usize = 4_096;
 
 /// Events a subscriber may be behind.
-const BEHIND: usize = 4_096;
+pub const BEHIND: usize = 4_096;
 
 /// Largest payload: it must fit one MQTT packet of a subscriber.
 pub const MAX_PAYLOAD: usize = 4_096;

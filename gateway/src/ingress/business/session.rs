@@ -14,7 +14,7 @@ use super::{
     filter::{Filters, NotGranted},
 };
 use crate::{
-    bus::Event,
+    bus::{BEHIND, Event},
     ingress::{
         gate::Slot,
         mqtt::{
@@ -34,6 +34,9 @@ const OUTBOX: usize = 64 * 1024;
 
 /// How long a closing session may take to say why.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often a subscriber that takes nothing is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How it ends: what is counted and what a version 5 client is told.
 type Ending = (Count, Option<u8>);
@@ -240,6 +243,13 @@ impl<T: TokenCheck, S: Link> Reader<T, S> {
                 return Err((Count::WriteTimeout, None));
             }
             due = due.min(until);
+        }
+        if self.conn.outbox.len() >= OUTBOX {
+            // It takes nothing, so nobody else would notice how far behind it is.
+            if self.events.len() >= BEHIND {
+                return Err((Count::Lagged, Some(reason::QUOTA)));
+            }
+            due = due.min(now + LOOK);
         }
         Ok(self.throttled.map_or(due, |until| due.min(until)))
     }
