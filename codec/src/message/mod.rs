@@ -6,6 +6,7 @@
 //! - `re` is the `mid` of the message answered: required, allowed or absent by type.
 
 mod command;
+mod hello;
 mod log;
 mod ota;
 mod other;
@@ -14,13 +15,11 @@ mod session;
 use alloc::vec::Vec;
 
 pub use command::{CmdAck, CmdStatus};
+pub use hello::{Caps, Cell, Counted, Hello, LogPosition, ResetCause};
 pub use log::{Event, Gap, LogAck, LogPull, MAX_GAPS, MAX_RECORDS, Stamps};
 pub use ota::{MAX_BLOCK, OtaBlk, OtaOffer, OtaReq, OtaResult, OtaStat, OtaState};
 pub use other::{ErrMsg, FpProg, Status};
-pub use session::{
-    Bye, ByeReason, Caps, Cell, Counted, Hello, HelloAck, LeaseDown, LeaseReq, Life, LogPosition,
-    ResetCause,
-};
+pub use session::{Bye, ByeReason, HelloAck, LeaseDown, LeaseReq, Life};
 
 use crate::{
     DecodeError,

@@ -1,6 +1,6 @@
 //! FP-PROG, STATUS, ERR.
 
-use super::session::{Counted, write_counted};
+use super::hello::{Counted, write_counted};
 use crate::{
     DecodeError, ErrorCode,
     cbor::{Reader, Writer},

@@ -1,5 +1,10 @@
 //! Tests of the wire: vectors, schema, properties, tickets, statements, the log chain over a bad link.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps says where it failed"
+)]
+
 mod abnormal;
 mod chain;
 #[allow(unreachable_pub, reason = "also a module of the fuzz targets")]

@@ -172,182 +172,44 @@ pub(crate) fn messages() -> Vec<Sample<Frame>> {
     all
 }
 
+#[rustfmt::skip]
 fn session_messages() -> Vec<Sample<Frame>> {
-    let bare = Hello {
-        rssi: None,
-        cell: None,
-        link: LinkKind::Ble,
-        caps: Caps(Caps::BLE),
-        counted: [0; 11],
-        ..hello()
-    };
-    let ack = HelloAck {
-        minor: 0,
-        now: NOW,
-        ackto: 12_001,
-        keepalive: 240,
-        life: Life::Bound,
-        pending: 0,
-        retry: None,
-        lease: None,
-    };
-    let full = HelloAck {
-        retry: Some(20),
-        pending: 2,
-        lease: Some(lease().sign(&key(LEASE), LEASE)),
-        ..ack.clone()
-    };
-    let lease = LeaseDown {
-        lease: lease().sign(&key(LEASE), LEASE),
-    };
+    let bare = Hello { rssi: None, cell: None, link: LinkKind::Ble, caps: Caps(Caps::BLE), counted: [0; 11], ..hello() };
+    let ack = HelloAck { minor: 0, now: NOW, ackto: 12_001, keepalive: 240, life: Life::Bound, pending: 0, retry: None, lease: None };
+    let full = HelloAck { retry: Some(20), pending: 2, lease: Some(lease().sign(&key(LEASE), LEASE)), ..ack.clone() };
+    let lease = LeaseDown { lease: lease().sign(&key(LEASE), LEASE) };
     vec![
-        sample(
-            "hello",
-            "a GL seal with 800 records to upload opens its session",
-            Frame::new(1, Message::Hello(hello())),
-        ),
-        sample(
-            "hello_bare",
-            "a seal on BLE without optional keys",
-            Frame::new(65_535, Message::Hello(bare)),
-        ),
-        sample(
-            "hello_ack",
-            "send from 12001 on; no lease for an unbound seal or one that must wait",
-            Frame::reply(7, 1, Message::HelloAck(ack)),
-        ),
-        sample(
-            "hello_ack_lease",
-            "with a lease, two commands to come, and 20 s before the upload",
-            Frame::reply(8, 1, Message::HelloAck(full)),
-        ),
-        sample(
-            "bye",
-            "switched off by the power key after record 12801",
-            Frame::new(
-                9,
-                Message::Bye(Bye {
-                    reason: ByeReason::PowerKey,
-                    last: Some(12_801),
-                }),
-            ),
-        ),
-        sample(
-            "bye_will",
-            "the will of a session",
-            Frame::new(
-                0,
-                Message::Bye(Bye {
-                    reason: ByeReason::Will,
-                    last: None,
-                }),
-            ),
-        ),
-        sample(
-            "lease",
-            "a lease sent down on its own",
-            Frame::new(10, Message::Lease(lease.clone())),
-        ),
-        sample(
-            "lease_reply",
-            "a lease that answers LEASE-REQ",
-            Frame::reply(11, 300, Message::Lease(lease)),
-        ),
-        sample(
-            "lease_req",
-            "the seal asks for a lease with this nonce",
-            Frame::new(300, Message::LeaseReq(LeaseReq { nonce: NONCE })),
-        ),
+        sample("hello", "a GL seal with 800 records to upload opens its session", Frame::new(1, Message::Hello(hello()))),
+        sample("hello_bare", "a seal on BLE without optional keys", Frame::new(65_535, Message::Hello(bare))),
+        sample("hello_ack", "send from 12001 on; no lease for an unbound seal or one that must wait", Frame::reply(7, 1, Message::HelloAck(ack))),
+        sample("hello_ack_lease", "with a lease, two commands to come, and 20 s before the upload", Frame::reply(8, 1, Message::HelloAck(full))),
+        sample("bye", "switched off by the power key after record 12801", Frame::new(9, Message::Bye(Bye { reason: ByeReason::PowerKey, last: Some(12_801) }))),
+        sample("bye_will", "the will of a session", Frame::new(0, Message::Bye(Bye { reason: ByeReason::Will, last: None }))),
+        sample("lease", "a lease sent down on its own", Frame::new(10, Message::Lease(lease.clone()))),
+        sample("lease_reply", "a lease that answers LEASE-REQ", Frame::reply(11, 300, Message::Lease(lease))),
+        sample("lease_req", "the seal asks for a lease with this nonce", Frame::new(300, Message::LeaseReq(LeaseReq { nonce: NONCE }))),
     ]
 }
 
+#[rustfmt::skip]
 fn log_messages() -> Vec<Sample<Frame>> {
-    let ack = LogAck {
-        epoch: 1,
-        upto: 2,
-        now: NOW + 5,
-        gaps: vec![],
-        receipt: None,
-    };
-    let gaps = LogAck {
-        upto: 12_421,
-        gaps: vec![Gap {
-            start: 12_421,
-            count: 28,
-        }],
-        ..ack.clone()
-    };
-    let receipted = LogAck {
-        receipt: Some(receipt().sign(&key(RECEIPT), RECEIPT)),
-        ..ack.clone()
-    };
+    let ack = LogAck { epoch: 1, upto: 2, now: NOW + 5, gaps: vec![], receipt: None };
+    let gaps = LogAck { upto: 12_421, gaps: vec![Gap { start: 12_421, count: 28 }], ..ack.clone() };
+    let receipted = LogAck { receipt: Some(receipt().sign(&key(RECEIPT), RECEIPT)), ..ack.clone() };
     let entry = Entry::new(truth_table().remove(1).value.0);
     let signature = cose::sign_with(&key(LOG), Checkpoint::KID, Purpose::Event, &entry.bytes);
-    let event = |signature| {
-        Message::Event(Event {
-            entry,
-            signature,
-            epoch: 1,
-        })
-    };
-    let pull = LogPull {
-        epoch: 1,
-        from: 12_001,
-        count: 28,
-    };
+    let event = |signature| { Message::Event(Event { entry, signature, epoch: 1 }) };
+    let pull = LogPull { epoch: 1, from: 12_001, count: 28 };
     vec![
-        sample(
-            "stamps_one",
-            "one live stamp",
-            Frame::new(20, Message::Stamps(stamps(1))),
-        ),
-        sample(
-            "stamps_full",
-            "a full batch: the first of many",
-            Frame::new(21, Message::Stamps(stamps(60))),
-        ),
-        sample(
-            "stamps_lost",
-            "records 3 to 5 are lost; one record of kind 250 stands for them",
-            Frame::new(22, Message::Stamps(stamps_with_loss())),
-        ),
-        sample(
-            "log_ack",
-            "everything below 2 is stored",
-            Frame::reply(23, 20, Message::LogAck(ack)),
-        ),
-        sample(
-            "log_ack_gaps",
-            "28 records are missing from 12421 on, nothing behind them is stored",
-            Frame::reply(24, 21, Message::LogAck(gaps)),
-        ),
-        sample(
-            "log_ack_receipt",
-            "with a receipt, for a seal behind a box",
-            Frame::reply(25, 20, Message::LogAck(receipted)),
-        ),
-        sample(
-            "log_pull",
-            "send 28 records again",
-            Frame::new(26, Message::LogPull(pull)),
-        ),
-        sample(
-            "event",
-            "a press after a loss lock, at once",
-            Frame::new(
-                27,
-                Message::Event(Event {
-                    signature: None,
-                    entry,
-                    epoch: 1,
-                }),
-            ),
-        ),
-        sample(
-            "event_signed",
-            "the same, signed",
-            Frame::new(28, event(Some(signature))),
-        ),
+        sample("stamps_one", "one live stamp", Frame::new(20, Message::Stamps(stamps(1)))),
+        sample("stamps_full", "a full batch: the first of many", Frame::new(21, Message::Stamps(stamps(60)))),
+        sample("stamps_lost", "records 3 to 5 are lost; one record of kind 250 stands for them", Frame::new(22, Message::Stamps(stamps_with_loss()))),
+        sample("log_ack", "everything below 2 is stored", Frame::reply(23, 20, Message::LogAck(ack))),
+        sample("log_ack_gaps", "28 records are missing from 12421 on, nothing behind them is stored", Frame::reply(24, 21, Message::LogAck(gaps))),
+        sample("log_ack_receipt", "with a receipt, for a seal behind a box", Frame::reply(25, 20, Message::LogAck(receipted))),
+        sample("log_pull", "send 28 records again", Frame::new(26, Message::LogPull(pull))),
+        sample("event", "a press after a loss lock, at once", Frame::new(27, Message::Event(Event { signature: None, entry, epoch: 1 }))),
+        sample("event_signed", "the same, signed", Frame::new(28, event(Some(signature)))),
     ]
 }
 
@@ -384,177 +246,43 @@ fn command_messages() -> Vec<Sample<Frame>> {
     ]
 }
 
+#[rustfmt::skip]
 fn firmware_messages() -> Vec<Sample<Frame>> {
-    let offer = OtaOffer {
-        artifact: 41,
-        length: 78_682,
-        block_size: 1024,
-        encoding: 1,
-        mode: 0,
-        manifest: (0..=255).collect(),
-        at: None,
-        base: None,
-        min_battery: None,
-    };
-    let delta = OtaOffer {
-        encoding: 2,
-        mode: 2,
-        at: Some(NOW + 7200),
-        base: Some(20_201_217),
-        min_battery: Some(40),
-        ..offer.clone()
-    };
-    let request = OtaReq {
-        artifact: 41,
-        first: 0,
-        count: 8,
-        bitmap: None,
-    };
-    let again = OtaReq {
-        first: 16,
-        bitmap: Some(vec![0b1010_0000]),
-        ..request.clone()
-    };
-    let block = OtaBlk {
-        artifact: 41,
-        index: 5,
-        data: (0..1024_u32)
-            .map(|i| u8::try_from(i % 251).unwrap())
-            .collect(),
-    };
-    let last = OtaBlk {
-        index: 6,
-        data: vec![0x5a; 2048],
-        ..block.clone()
-    };
-    let progress = OtaStat {
-        artifact: 41,
-        state: OtaState::Downloading,
-        result: OtaResult::Initial,
-        percent: Some(30),
-        err: None,
-    };
-    let failed = OtaStat {
-        state: OtaState::Idle,
-        result: OtaResult::Failed,
-        percent: None,
-        err: Some(ErrorCode::SelfTest),
-        ..progress
-    };
+    let offer = OtaOffer { artifact: 41, length: 78_682, block_size: 1024, encoding: 1, mode: 0, manifest: (0..=255).collect(), at: None, base: None, min_battery: None };
+    let delta = OtaOffer { encoding: 2, mode: 2, at: Some(NOW + 7200), base: Some(20_201_217), min_battery: Some(40), ..offer.clone() };
+    let request = OtaReq { artifact: 41, first: 0, count: 8, bitmap: None };
+    let again = OtaReq { first: 16, bitmap: Some(vec![0b1010_0000]), ..request.clone() };
+    let block = OtaBlk { artifact: 41, index: 5, data: (0..1024_u32).map(|i| u8::try_from(i % 251).unwrap()).collect() };
+    let last = OtaBlk { index: 6, data: vec![0x5a; 2048], ..block.clone() };
+    let progress = OtaStat { artifact: 41, state: OtaState::Downloading, result: OtaResult::Initial, percent: Some(30), err: None };
+    let failed = OtaStat { state: OtaState::Idle, result: OtaResult::Failed, percent: None, err: Some(ErrorCode::SelfTest), ..progress };
     vec![
-        sample(
-            "ota_offer",
-            "a full image",
-            Frame::new(40, Message::OtaOffer(offer)),
-        ),
-        sample(
-            "ota_offer_delta",
-            "a delta, to be installed at a given time with 40 % battery",
-            Frame::new(41, Message::OtaOffer(delta)),
-        ),
-        sample(
-            "ota_req",
-            "the first 8 blocks",
-            Frame::new(42, Message::OtaReq(request)),
-        ),
-        sample(
-            "ota_req_bitmap",
-            "of the 8 blocks from 16 on, the first and the third again",
-            Frame::new(43, Message::OtaReq(again)),
-        ),
-        sample(
-            "ota_blk",
-            "a block of 1,024 bytes",
-            Frame::new(44, Message::OtaBlk(block)),
-        ),
-        sample(
-            "ota_blk_largest",
-            "a block of 2,048 bytes, the largest",
-            Frame::new(45, Message::OtaBlk(last)),
-        ),
-        sample(
-            "ota_stat",
-            "30 % are there",
-            Frame::new(46, Message::OtaStat(progress)),
-        ),
-        sample(
-            "ota_stat_failed",
-            "the new image failed its self-test",
-            Frame::new(47, Message::OtaStat(failed)),
-        ),
+        sample("ota_offer", "a full image", Frame::new(40, Message::OtaOffer(offer))),
+        sample("ota_offer_delta", "a delta, to be installed at a given time with 40 % battery", Frame::new(41, Message::OtaOffer(delta))),
+        sample("ota_req", "the first 8 blocks", Frame::new(42, Message::OtaReq(request))),
+        sample("ota_req_bitmap", "of the 8 blocks from 16 on, the first and the third again", Frame::new(43, Message::OtaReq(again))),
+        sample("ota_blk", "a block of 1,024 bytes", Frame::new(44, Message::OtaBlk(block))),
+        sample("ota_blk_largest", "a block of 2,048 bytes, the largest", Frame::new(45, Message::OtaBlk(last))),
+        sample("ota_stat", "30 % are there", Frame::new(46, Message::OtaStat(progress))),
+        sample("ota_stat_failed", "the new image failed its self-test", Frame::new(47, Message::OtaStat(failed))),
     ]
 }
 
+#[rustfmt::skip]
 fn other_messages() -> Vec<Sample<Frame>> {
-    let progress = FpProg {
-        ctr: 21,
-        slot: 2,
-        step: 3,
-        of: 6,
-        quality: Some(88),
-        err: None,
-    };
-    let failed = FpProg {
-        quality: None,
-        err: Some(ErrorCode::FingerprintQuality),
-        ..progress
-    };
-    let status = Status {
-        up: 7200,
-        batt: 86,
-        position: None,
-        rssi: None,
-        facts: None,
-        fill: 0,
-        counted: None,
-    };
-    let full = Status {
-        position: Some(RIO),
-        rssi: Some(-128),
-        facts: Some(allowed()),
-        fill: 101,
-        counted: Some([65_535, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]),
-        ..status
-    };
-    let busy = ErrMsg {
-        code: ErrorCode::RetryLater,
-        retry: Some(120),
-    };
-    let refused = ErrMsg {
-        code: ErrorCode::LogFork,
-        retry: None,
-    };
+    let progress = FpProg { ctr: 21, slot: 2, step: 3, of: 6, quality: Some(88), err: None };
+    let failed = FpProg { quality: None, err: Some(ErrorCode::FingerprintQuality), ..progress };
+    let status = Status { up: 7200, batt: 86, position: None, rssi: None, facts: None, fill: 0, counted: None };
+    let full = Status { position: Some(RIO), rssi: Some(-128), facts: Some(allowed()), fill: 101, counted: Some([65_535, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]), ..status };
+    let busy = ErrMsg { code: ErrorCode::RetryLater, retry: Some(120) };
+    let refused = ErrMsg { code: ErrorCode::LogFork, retry: None };
     vec![
-        sample(
-            "fp_prog",
-            "the third of six presses",
-            Frame::new(50, Message::FpProg(progress)),
-        ),
-        sample(
-            "fp_prog_failed",
-            "a picture that is not good enough",
-            Frame::new(51, Message::FpProg(failed)),
-        ),
-        sample(
-            "status",
-            "battery and log only",
-            Frame::new(52, Message::Status(status)),
-        ),
-        sample(
-            "status_full",
-            "with everything; south and west are negative",
-            Frame::new(53, Message::Status(full)),
-        ),
-        sample(
-            "err",
-            "come back in two minutes",
-            Frame::new(54, Message::Err(busy)),
-        ),
-        sample(
-            "err_reply",
-            "the logs fork; answers a STAMPS",
-            Frame::reply(55, 20, Message::Err(refused)),
-        ),
+        sample("fp_prog", "the third of six presses", Frame::new(50, Message::FpProg(progress))),
+        sample("fp_prog_failed", "a picture that is not good enough", Frame::new(51, Message::FpProg(failed))),
+        sample("status", "battery and log only", Frame::new(52, Message::Status(status))),
+        sample("status_full", "with everything; south and west are negative", Frame::new(53, Message::Status(full))),
+        sample("err", "come back in two minutes", Frame::new(54, Message::Err(busy))),
+        sample("err_reply", "the logs fork; answers a STAMPS", Frame::reply(55, 20, Message::Err(refused))),
     ]
 }
 
@@ -563,163 +291,36 @@ fn ticket(ctr: u32, args: Args) -> Ticket {
 }
 
 /// Every op, and the fuller grants.
+#[rustfmt::skip]
 pub(crate) fn tickets() -> Vec<Sample<Ticket>> {
-    let grant = GrantArgs {
-        no: 12,
-        max: 5,
-        mode: UseMode::Physical,
-        flags: GrantFlags::default(),
-        area: None,
-        fingerprints: None,
-        activation: None,
-        user: 7,
-        offline: None,
-    };
+    let grant = GrantArgs { no: 12, max: 5, mode: UseMode::Physical, flags: GrantFlags::default(), area: None, fingerprints: None, activation: None, user: 7, offline: None };
     let place = |lat_e7, lon_e7| Vertex { lat_e7, lon_e7 };
-    let full = GrantArgs {
-        no: 13,
-        max: 0,
-        flags: GrantFlags(
-            GrantFlags::PHOTO
-                | GrantFlags::FINGERPRINT
-                | GrantFlags::REGION
-                | GrantFlags::OFFLINE_ALLOWED,
-        ),
-        area: Some(Area::Circle {
-            center: place(BEIJING.lat_e7, BEIJING.lon_e7),
-            radius: 300,
-        }),
-        fingerprints: Some(vec![0, 2]),
-        activation: Some([0x11; 16]),
-        offline: Some(7 * 86_400),
-        ..grant.clone()
-    };
-    let region = GrantArgs {
-        no: 14,
-        max: 500,
-        area: Some(Area::Polygon(vec![
-            place(-229_068_000, -431_729_000),
-            place(-229_068_000, -431_700_000),
-            place(-229_000_000, -431_700_000),
-        ])),
-        ..grant.clone()
-    };
+    let full = GrantArgs { no: 13, max: 0, flags: GrantFlags(GrantFlags::PHOTO | GrantFlags::FINGERPRINT | GrantFlags::REGION | GrantFlags::OFFLINE_ALLOWED), area: Some(Area::Circle { center: place(BEIJING.lat_e7, BEIJING.lon_e7), radius: 300 }), fingerprints: Some(vec![0, 2]), activation: Some([0x11; 16]), offline: Some(7 * 86_400), ..grant.clone() };
+    let region = GrantArgs { no: 14, max: 500, area: Some(Area::Polygon(vec![place(-229_068_000, -431_729_000), place(-229_068_000, -431_700_000), place(-229_000_000, -431_700_000)])), ..grant.clone() };
     let digest = core::array::from_fn(|i| u8::try_from(i).unwrap());
-    let firmware = FirmwareArgs {
-        fw: 20_261_122,
-        artifact: 41,
-        digest,
-    };
-    let settings = ConfigArgs {
-        version: 20,
-        backlight: Some(60),
-        auto_off: Some(0),
-        keepalive: None,
-        heartbeat: Some(600),
-    };
+    let firmware = FirmwareArgs { fw: 20_261_122, artifact: 41, digest };
+    let settings = ConfigArgs { version: 20, backlight: Some(60), auto_off: Some(0), keepalive: None, heartbeat: Some(600) };
     let window = |ticket: Ticket| ticket.with_window(Some(NOW), Some(NOW + 8 * 3600));
     let short = |ticket: Ticket| ticket.with_window(None, Some(NOW + 60));
     vec![
-        sample(
-            "grant",
-            "5 stamps in 8 hours; nbf and exp are the grant's window",
-            window(ticket(772, Args::Grant(grant))),
-        ),
-        sample(
-            "grant_full",
-            "unlimited, with photo, fingerprint, circle, activation and offline mode",
-            window(ticket(773, Args::Grant(full))),
-        ),
-        sample(
-            "end",
-            "end of grant 12",
-            ticket(
-                774,
-                Args::End {
-                    grant: 12,
-                    reason: Some(1),
-                },
-            ),
-        ),
-        sample(
-            "activate",
-            "grant 13 is activated",
-            ticket(775, Args::Activate { grant: 13 }),
-        ),
+        sample("grant", "5 stamps in 8 hours; nbf and exp are the grant's window", window(ticket(772, Args::Grant(grant)))),
+        sample("grant_full", "unlimited, with photo, fingerprint, circle, activation and offline mode", window(ticket(773, Args::Grant(full)))),
+        sample("end", "end of grant 12", ticket(774, Args::End { grant: 12, reason: Some(1) })),
+        sample("activate", "grant 13 is activated", ticket(775, Args::Activate { grant: 13 })),
         sample("lock", "loss lock", ticket(32, Args::Lock { reason: None })),
-        sample(
-            "unlock",
-            "the loss lock is released",
-            ticket(33, Args::Unlock { reason: Some(1) }),
-        ),
-        sample(
-            "config",
-            "backlight 60 s, never off by itself, STATUS every 10 min",
-            ticket(21, Args::Config(settings)),
-        ),
-        sample(
-            "fp_enrol",
-            "6 presses for user 7 in slot 2, within 60 s",
-            short(ticket(
-                22,
-                Args::FpEnrol {
-                    slot: 2,
-                    user: 7,
-                    presses: Some(6),
-                },
-            )),
-        ),
-        sample(
-            "fp_delete",
-            "slot 2 is emptied",
-            ticket(23, Args::FpDelete { slot: 2 }),
-        ),
-        sample(
-            "unbind",
-            "unbound, within 60 s",
-            short(ticket(24, Args::Unbind)),
-        ),
+        sample("unlock", "the loss lock is released", ticket(33, Args::Unlock { reason: Some(1) })),
+        sample("config", "backlight 60 s, never off by itself, STATUS every 10 min", ticket(21, Args::Config(settings))),
+        sample("fp_enrol", "6 presses for user 7 in slot 2, within 60 s", short(ticket(22, Args::FpEnrol { slot: 2, user: 7, presses: Some(6) }))),
+        sample("fp_delete", "slot 2 is emptied", ticket(23, Args::FpDelete { slot: 2 })),
+        sample("unbind", "unbound, within 60 s", short(ticket(24, Args::Unbind))),
         sample("bind", "bound, within 60 s", short(ticket(25, Args::Bind))),
-        sample(
-            "fw_set",
-            "version 20261122 may be installed",
-            ticket(5, Args::FwSet(firmware)),
-        ),
-        sample(
-            "reboot",
-            "restart, within 60 s",
-            short(ticket(26, Args::Reboot)),
-        ),
-        sample(
-            "log_seal",
-            "epoch 2 begins",
-            ticket(27, Args::LogSeal { epoch: 2 }),
-        ),
-        sample(
-            "key_set",
-            "a new key set, signed by the root",
-            ticket(
-                28,
-                Args::KeySet {
-                    key_set: key_set().sign(&key(ROOT), ROOT),
-                },
-            ),
-        ),
-        sample(
-            "locate",
-            "the position, within 60 s",
-            short(ticket(29, Args::Locate)),
-        ),
-        sample(
-            "offline",
-            "offline mode on, within 60 s",
-            short(ticket(776, Args::Offline { on: true })),
-        ),
-        sample(
-            "grant_polygon",
-            "500 stamps within three corners",
-            window(ticket(777, Args::Grant(region))),
-        ),
+        sample("fw_set", "version 20261122 may be installed", ticket(5, Args::FwSet(firmware))),
+        sample("reboot", "restart, within 60 s", short(ticket(26, Args::Reboot))),
+        sample("log_seal", "epoch 2 begins", ticket(27, Args::LogSeal { epoch: 2 })),
+        sample("key_set", "a new key set, signed by the root", ticket(28, Args::KeySet { key_set: key_set().sign(&key(ROOT), ROOT) })),
+        sample("locate", "the position, within 60 s", short(ticket(29, Args::Locate))),
+        sample("offline", "offline mode on, within 60 s", short(ticket(776, Args::Offline { on: true }))),
+        sample("grant_polygon", "500 stamps within three corners", window(ticket(777, Args::Grant(region)))),
     ]
 }
 
@@ -755,136 +356,32 @@ pub(crate) fn statements() -> Vec<Sample<(&'static str, Vec<u8>)>> {
 }
 
 /// A record of every kind, with whether the server knows of a lock issued while the seal was off.
+#[rustfmt::skip]
 pub(crate) fn truth_table() -> Vec<Sample<(Record, bool)>> {
     let base = Facts::new().with_stretched(true).with_link(LinkKind::Gprs);
     let quick = base.with_quick(true);
     let state = |facts: Facts, state| facts.with_grant_state(state);
-    let press = |seq, kind, facts| Record {
-        kind,
-        facts,
-        at: None,
-        auth: 0,
-        n: 0,
-        ..record(seq)
-    };
+    let press = |seq, kind, facts| Record { kind, facts, at: None, auth: 0, n: 0, ..record(seq) };
     let booting = state(base, GrantState::Restricted).with_phase(Phase::Booting);
-    let row = |name, meaning, seq, kind: u8, facts| {
-        sample(name, meaning, (press(seq, kind, facts), false))
-    };
+    let row = |name, meaning, seq, kind: u8, facts| { sample(name, meaning, (press(seq, kind, facts), false)) };
     vec![
-        sample(
-            "kind_10",
-            "locked while off, pressed right after power-on",
-            (press(10, 3, booting), true),
-        ),
-        row(
-            "kind_4",
-            "pressed while locked, though its grant is open",
-            4,
-            4,
-            state(base, GrantState::Active).with_locked(true),
-        ),
-        row(
-            "kind_5",
-            "stretched, pressed while shutting down",
-            5,
-            5,
-            state(base, GrantState::Active).with_phase(Phase::ShuttingDown),
-        ),
-        row(
-            "kind_7",
-            "bound, never granted, stretched, quick",
-            7,
-            7,
-            state(quick, GrantState::Never),
-        ),
-        row(
-            "kind_6_ended",
-            "the grant was ended; stretched, quick",
-            6,
-            6,
-            state(quick, GrantState::Ended),
-        ),
-        row(
-            "kind_6_used_up",
-            "the grant is used up; stretched, quick",
-            61,
-            6,
-            state(quick, GrantState::Exhausted),
-        ),
-        row(
-            "kind_6_time_over",
-            "the grant's time is over; stretched, quick",
-            62,
-            6,
-            state(quick, GrantState::TimeOver),
-        ),
-        row(
-            "kind_1",
-            "more stamps than granted, even with the screen off",
-            1,
-            1,
-            state(base, GrantState::Exhausted).with_screen(Screen::Off),
-        ),
-        row(
-            "kind_8",
-            "no grant, stretched, QR code showing",
-            8,
-            8,
-            state(base, GrantState::Never).with_screen(Screen::Qr),
-        ),
-        row(
-            "kind_9",
-            "no grant, stretched, screen off",
-            9,
-            9,
-            state(base, GrantState::Ended).with_screen(Screen::Off),
-        ),
-        row(
-            "kind_2",
-            "outside the granted time",
-            2,
-            2,
-            state(base, GrantState::TimeOver),
-        ),
-        row(
-            "kind_2_not_begun",
-            "before the granted time",
-            22,
-            2,
-            state(base, GrantState::NotBegun),
-        ),
-        row(
-            "kind_3",
-            "without a grant",
-            3,
-            3,
-            state(base, GrantState::Never),
-        ),
-        row(
-            "kind_3_restricted",
-            "a grant, but no lease",
-            33,
-            3,
-            state(base, GrantState::Restricted),
-        ),
-        row(
-            "kind_3_booting",
-            "before the first lease of this boot",
-            34,
-            3,
-            state(base, GrantState::Active).with_phase(Phase::Booting),
-        ),
+        sample("kind_10", "locked while off, pressed right after power-on", (press(10, 3, booting), true)),
+        row("kind_4", "pressed while locked, though its grant is open", 4, 4, state(base, GrantState::Active).with_locked(true)),
+        row("kind_5", "stretched, pressed while shutting down", 5, 5, state(base, GrantState::Active).with_phase(Phase::ShuttingDown)),
+        row("kind_7", "bound, never granted, stretched, quick", 7, 7, state(quick, GrantState::Never)),
+        row("kind_6_ended", "the grant was ended; stretched, quick", 6, 6, state(quick, GrantState::Ended)),
+        row("kind_6_used_up", "the grant is used up; stretched, quick", 61, 6, state(quick, GrantState::Exhausted)),
+        row("kind_6_time_over", "the grant's time is over; stretched, quick", 62, 6, state(quick, GrantState::TimeOver)),
+        row("kind_1", "more stamps than granted, even with the screen off", 1, 1, state(base, GrantState::Exhausted).with_screen(Screen::Off)),
+        row("kind_8", "no grant, stretched, QR code showing", 8, 8, state(base, GrantState::Never).with_screen(Screen::Qr)),
+        row("kind_9", "no grant, stretched, screen off", 9, 9, state(base, GrantState::Ended).with_screen(Screen::Off)),
+        row("kind_2", "outside the granted time", 2, 2, state(base, GrantState::TimeOver)),
+        row("kind_2_not_begun", "before the granted time", 22, 2, state(base, GrantState::NotBegun)),
+        row("kind_3", "without a grant", 3, 3, state(base, GrantState::Never)),
+        row("kind_3_restricted", "a grant, but no lease", 33, 3, state(base, GrantState::Restricted)),
+        row("kind_3_booting", "before the first lease of this boot", 34, 3, state(base, GrantState::Active).with_phase(Phase::Booting)),
         sample("normal", "a press under its grant", (record(11), false)),
-        row(
-            "normal_offline",
-            "right after power-on, in offline mode",
-            12,
-            0,
-            state(base, GrantState::Active)
-                .with_phase(Phase::Booting)
-                .with_offline_mode(true),
-        ),
+        row("normal_offline", "right after power-on, in offline mode", 12, 0, state(base, GrantState::Active).with_phase(Phase::Booting).with_offline_mode(true)),
     ]
 }
 

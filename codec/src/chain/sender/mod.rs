@@ -6,14 +6,20 @@
 //! - What was sent in a session is volatile; every session begins with [`LogSender::reconcile`].
 //! - No clock: [`LogSender::rewind`] is called when an answer is overdue (20 s).
 
-use alloc::{collections::VecDeque, vec::Vec};
+mod loss;
+mod parts;
+mod state;
+
+use alloc::collections::VecDeque;
 use core::ops::Range;
+
+pub use parts::{AckError, Appended, LogState, LossError, Proof, Reconciled};
 
 use super::{Cursor, Head};
 use crate::{
     DecodeError, DeviceId,
-    message::{Counted, LogAck, LogPosition, Stamps},
-    record::{Entry, Record, RecordBytes, kind},
+    message::{Counted, LogAck, Stamps},
+    record::{Entry, Record, kind},
     statement::{Checkpoint, Receipt},
 };
 
@@ -30,91 +36,6 @@ pub const RESERVE: u16 = 16;
 const ENVELOPE: usize = 191;
 /// Longest head of a record's byte string.
 const RECORD_HEAD: usize = 2;
-
-/// What became of a press.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Appended {
-    /// A record with this number; write it to flash now.
-    Stored(Entry),
-    /// The log was full: counted under this index of [`Counted`]; write the counters to flash now.
-    Counted(usize),
-}
-
-/// Why an acknowledgement may free memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof<'r> {
-    /// It came straight from the gateway over mutual TLS.
-    Direct,
-    /// It carried a receipt that [`Receipt::accept`] let through.
-    Receipt(&'r Receipt),
-    /// Nothing: it came through a box or a phone. It ends resending on this link and frees nothing.
-    None,
-}
-
-/// Why an acknowledgement was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AckError {
-    /// For another epoch of the log.
-    #[error("an acknowledgement for another epoch")]
-    OtherEpoch,
-    /// For records that do not exist yet.
-    #[error("an acknowledgement beyond the log")]
-    BeyondLog,
-    /// The receipt's head is not this log's.
-    #[error("a receipt for another log")]
-    Fork,
-}
-
-/// Where a session's upload begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reconciled {
-    /// Upload from this number on.
-    Sending(u32),
-    /// Nothing to upload.
-    InStep,
-    /// The server asks for records that were freed: nothing is sent, people must decide.
-    ServerBehind {
-        /// Number of the first.
-        from: u32,
-        /// How many.
-        count: u32,
-    },
-    /// The server has records that this log has not: the flash was rolled back. Nothing is sent.
-    SealBehind {
-        /// Where the server is.
-        server: u32,
-    },
-}
-
-/// Why records cannot be declared lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LossError {
-    /// Not between whole records of the log.
-    #[error("not a range of records in the log")]
-    Range,
-    /// The session has not begun, or the records were sent in it: the server may have them.
-    #[error("the server may have these records")]
-    MaybeStored,
-}
-
-/// Everything flash must keep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogState {
-    /// Whose log.
-    pub dev: DeviceId,
-    /// Its epoch.
-    pub epoch: u32,
-    /// Records it may hold (L 240, GL 800), without the reserve.
-    pub capacity: u16,
-    /// Number of the first record held.
-    pub first: u32,
-    /// Chain head before it.
-    pub head: Head,
-    /// The records.
-    pub records: Vec<RecordBytes>,
-    /// Presses that found the log full.
-    pub counted: Counted,
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
@@ -224,72 +145,6 @@ impl LogSender {
         let entry = Entry::new(Record { seq: next, ..press });
         self.push(entry);
         Appended::Stored(entry)
-    }
-
-    /// Number the next record will get.
-    #[must_use]
-    pub fn next(&self) -> u32 {
-        self.slots
-            .back()
-            .map_or(self.base.next, |slot| slot.entry.record.end())
-    }
-
-    /// Chain head after the newest record.
-    #[must_use]
-    pub fn head(&self) -> Head {
-        self.slots.back().map_or(self.base.head, |slot| slot.head)
-    }
-
-    /// Epoch of the log.
-    #[must_use]
-    pub const fn epoch(&self) -> u32 {
-        self.base.epoch
-    }
-
-    /// What HELLO says about the log.
-    #[must_use]
-    pub fn position(&self) -> LogPosition {
-        LogPosition {
-            first: self.base.next,
-            next: self.next(),
-            capacity: self.capacity,
-        }
-    }
-
-    /// Presses that found the log full.
-    #[must_use]
-    pub const fn counted(&self) -> &Counted {
-        &self.counted
-    }
-
-    /// Records held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Whether it holds no record.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
-    /// Whether stamping must be refused ("storage full").
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.slots.len() >= usize::from(self.capacity)
-    }
-
-    /// How full it is, in percent of its capacity; warn at 80.
-    #[must_use]
-    pub fn fill_percent(&self) -> u16 {
-        let percent = self.slots.len() * 100 / usize::from(self.capacity.max(1));
-        u16::try_from(percent).unwrap_or(u16::MAX)
-    }
-
-    /// The records held, oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.slots.iter().map(|slot| &slot.entry)
     }
 
     /// Begins a session's upload where HELLO-ACK says. `direct`: it came straight from the gateway over mutual TLS, so
@@ -431,39 +286,6 @@ impl LogSender {
         self.upload
             .as_ref()
             .is_some_and(|upload| !upload.in_flight.is_empty())
-    }
-
-    /// Flash no longer gives these records back: one signed "lost" record takes their place, and the chain goes on
-    /// from it. Only for records the server cannot have.
-    ///
-    /// # Errors
-    /// The server may have them, or they are not whole records of the log.
-    pub fn declare_lost(
-        &mut self,
-        range: Range<u32>,
-        boot: u32,
-        up: u32,
-    ) -> Result<Entry, LossError> {
-        let upload = self.upload.as_ref().ok_or(LossError::MaybeStored)?;
-        if range.start < upload.unsent {
-            return Err(LossError::MaybeStored);
-        }
-        let from = self.index_of(range.start);
-        let to = self.index_of(range.end);
-        let whole = self.starts_at(from, range.start) && self.starts_at(to, range.end);
-        let count = range.end.saturating_sub(range.start);
-        let lost = Record::lost(range.start, count, boot, up).ok_or(LossError::Range)?;
-        if !whole {
-            return Err(LossError::Range);
-        }
-        let entry = Entry::new(lost);
-        let rest: Vec<Entry> = self.slots.range(to..).map(|slot| slot.entry).collect();
-        self.slots.truncate(from);
-        self.push(entry);
-        for entry in rest {
-            self.push(entry);
-        }
-        Ok(entry)
     }
 
     fn push(&mut self, entry: Entry) {
