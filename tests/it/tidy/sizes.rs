@@ -1,5 +1,5 @@
-//! A file has at most 400 lines that run in production, a function at most 60 lines of code, seven arguments at most
-//! are checked by the compiler's lints.
+//! A file has at most 400 lines of production code, a function at most 60; comments and blank lines are free, for they
+//! are wanted. Arguments are counted by the compiler's lints.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ fn no_file_outgrows_four_hundred_production_lines() {
         }
         let lines = production_lines(&path);
         if lines > FILE_LINES {
-            too_long.push(format!("{}: {lines} production lines", shown(&path)));
+            too_long.push(format!("{}: {lines} lines", shown(&path)));
         }
     }
     assert!(
@@ -27,24 +27,13 @@ fn no_file_outgrows_four_hundred_production_lines() {
     );
 }
 
-/// Lines of the file itself, comments included, minus those of its test items.
+/// Lines of code outside test items; comments and blank lines are free.
 fn production_lines(path: &Path) -> usize {
     let source = fs::read_to_string(path).expect("readable source");
-    let kept = production(&source);
-    let mut lines = 0;
-    let mut in_tests = false;
-    for (whole, kept) in source.lines().zip(kept.lines()) {
-        let code = whole.trim();
-        in_tests = if code == "#[cfg(test)]" {
-            true
-        } else {
-            in_tests && (kept.trim().is_empty() || code.is_empty())
-        };
-        if !in_tests {
-            lines += 1;
-        }
-    }
-    lines
+    production(&source)
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .count()
 }
 
 #[test]
