@@ -40,8 +40,12 @@ fn production_lines(path: &Path) -> usize {
 fn no_function_outgrows_sixty_lines() {
     let mut too_long = Vec::new();
     for path in files(&root(), &["rs"]) {
+        // Unit tests hold tables of samples; the integration tests are prose and keep the limit.
+        if is_test_file(&path) && !shown(&path).starts_with("tests/") {
+            continue;
+        }
         let source = fs::read_to_string(&path).expect("readable source");
-        let text = super::source::blank(&source);
+        let text = production(&source);
         for (name, start, end) in functions(&text) {
             let lines = text[start..end]
                 .lines()

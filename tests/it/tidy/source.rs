@@ -56,6 +56,7 @@ pub(super) fn is_test_file(path: &Path) -> bool {
     shown.starts_with("tests/it/")
         || shown.contains("/tests/")
         || shown.ends_with("/tests.rs")
+        || shown.ends_with("/testing.rs")
         || shown.ends_with("_tests.rs")
         || shown.contains("/fuzz/")
         || shown.contains("/benches/")
