@@ -6,6 +6,9 @@ mod mqtt;
 mod tls;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use control::{Control, LinkFault, SealGone, SealHandle, View};
 pub use driver::{Driver, Endpoint, Setup};
 pub use mqtt::{Inbound, MAX_PACKET, Mqtt, MqttError, Version};

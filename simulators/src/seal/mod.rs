@@ -23,7 +23,7 @@ mod truth;
 mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{collections::VecDeque, sync::Arc};
 

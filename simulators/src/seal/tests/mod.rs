@@ -2,4 +2,4 @@
 
 mod rules;
 mod schedules;
-mod world;
+pub(crate) mod world;

@@ -23,14 +23,14 @@ const KID: u8 = 7;
 const DEVICE: [u8; 8] = *b"sealtest";
 
 /// The start of every world.
-pub(super) const DAWN: u64 = 1_700_000_000_000;
+pub(crate) const DAWN: u64 = 1_700_000_000_000;
 
 /// The platform of one seal.
-pub(super) struct Platform {
+pub(crate) struct Platform {
     key: SigningKey,
     log_public: [u8; 32],
     receiver: LogReceiver,
-    pub(super) stored: BTreeMap<u32, Entry>,
+    pub(crate) stored: BTreeMap<u32, Entry>,
     pub(super) counters: [u32; 4],
     pub(super) generation: u32,
     pub(super) lease_ttl_s: u32,
@@ -41,11 +41,62 @@ pub(super) struct Platform {
     pub(super) other: Vec<Message>,
     next_grant: u32,
     mid: u16,
+    boot: u32,
     /// Keeps commits but loses their acknowledgements.
     pub(super) mute: bool,
 }
 
+/// A root, and a key that may sign everything.
+fn anchors(key: &SigningKey) -> Anchors {
+    let root = SigningKey::from_bytes(&[1; 32]);
+    let scopes = [
+        Scope::GRANT,
+        Scope::LOCK,
+        Scope::UNLOCK,
+        Scope::CONFIG,
+        Scope::LEASE,
+        Scope::RECEIPT,
+    ]
+    .into_iter()
+    .fold(Scope::default(), Scope::union);
+    let set = KeySet {
+        version: 1,
+        entries: vec![KeyEntry {
+            kid: KID,
+            alg: sealgate_codec::cose::ED25519,
+            public: key.verifying_key().to_bytes(),
+            scopes,
+            not_after: u32::MAX,
+        }],
+    };
+    Anchors {
+        root: root.verifying_key().to_bytes(),
+        key_set: set.sign(&root, 0),
+    }
+}
+
 impl Platform {
+    fn new(key: SigningKey) -> Self {
+        let log_key = SigningKey::from_bytes(&World::LOG_SEED);
+        Self {
+            key,
+            log_public: log_key.verifying_key().to_bytes(),
+            receiver: LogReceiver::new(Cursor::genesis(Self::device(), 0)),
+            stored: BTreeMap::new(),
+            counters: [0; 4],
+            generation: 0,
+            lease_ttl_s: 3_600,
+            pending: BTreeMap::new(),
+            answers: Vec::new(),
+            alarms: 0,
+            other: Vec::new(),
+            next_grant: 0,
+            mid: 0,
+            boot: 0,
+            mute: false,
+        }
+    }
+
     fn device() -> DeviceId {
         DeviceId::new(DEVICE)
     }
@@ -129,12 +180,14 @@ impl Platform {
     }
 
     /// One message up; the answers go down.
-    fn hear(&mut self, bytes: &[u8], boot: u32, now: u64) -> Vec<Vec<u8>> {
+    pub(crate) fn hear(&mut self, bytes: &[u8], boot: Option<u32>, now: u64) -> Vec<Vec<u8>> {
         let frame = Frame::decode(bytes).expect("a seal sends what the codec reads");
         let re = Some(frame.mid);
         match frame.message {
             Message::Hello(hello) => {
-                assert_eq!(hello.boot, boot);
+                assert!(boot.is_none_or(|boot| boot == hello.boot));
+                self.boot = hello.boot;
+                let boot = hello.boot;
                 let ack = HelloAck {
                     minor: 0,
                     now: seconds(now),
@@ -153,7 +206,7 @@ impl Platform {
                 down
             }
             Message::LeaseReq(request) => {
-                let lease = self.lease(now, boot, request.nonce);
+                let lease = self.lease(now, self.boot, request.nonce);
                 vec![self.say(re, Message::Lease(LeaseDown { lease }))]
             }
             Message::Stamps(stamps) => self.store(&stamps, re, now),
@@ -215,7 +268,7 @@ impl Platform {
 }
 
 /// All of it.
-pub(super) struct World {
+pub(crate) struct World {
     pub(super) seal: Seal,
     pub(super) platform: Platform,
     pub(super) now: u64,
@@ -230,62 +283,28 @@ pub(super) struct World {
 }
 
 impl World {
+    /// Seed of the seal's log key.
+    pub(crate) const LOG_SEED: [u8; 32] = [3; 32];
+
+    pub(crate) fn device() -> DeviceId {
+        Platform::device()
+    }
+
     pub(super) fn new(seed: u64, params: Params) -> Self {
-        let root = SigningKey::from_bytes(&[1; 32]);
         let key = SigningKey::from_bytes(&[2; 32]);
-        let log_seed = [3; 32];
-        let scopes = [
-            Scope::GRANT,
-            Scope::LOCK,
-            Scope::UNLOCK,
-            Scope::CONFIG,
-            Scope::LEASE,
-            Scope::RECEIPT,
-        ]
-        .into_iter()
-        .fold(Scope::default(), Scope::union);
-        let set = KeySet {
-            version: 1,
-            entries: vec![KeyEntry {
-                kid: KID,
-                alg: sealgate_codec::cose::ED25519,
-                public: key.verifying_key().to_bytes(),
-                scopes,
-                not_after: u32::MAX,
-            }],
-        };
-        let device = Platform::device();
+        let device = Self::device();
         let identity = Identity {
             device,
             name: device.to_string(),
-            log_seed,
-            anchors: Arc::new(Anchors {
-                root: root.verifying_key().to_bytes(),
-                key_set: set.sign(&root, 0),
-            }),
+            log_seed: Self::LOG_SEED,
+            anchors: Arc::new(anchors(&key)),
         };
         let flash = Flash::factory(&identity, &params);
         let truth = Truth::of(device.to_string());
         let seal = Seal::new(identity, params, flash, truth, seed).expect("the key set is signed");
-        let log_public = SigningKey::from_bytes(&log_seed).verifying_key().to_bytes();
         Self {
             seal,
-            platform: Platform {
-                key,
-                log_public,
-                receiver: LogReceiver::new(Cursor::genesis(device, 0)),
-                stored: BTreeMap::new(),
-                counters: [0; 4],
-                generation: 0,
-                lease_ttl_s: 3_600,
-                pending: BTreeMap::new(),
-                answers: Vec::new(),
-                alarms: 0,
-                other: Vec::new(),
-                next_grant: 0,
-                mid: 0,
-                mute: false,
-            },
+            platform: Platform::new(key),
             now: DAWN,
             covered: true,
             doubling: false,
@@ -294,6 +313,25 @@ impl World {
             down: VecDeque::new(),
             connects: 0,
         }
+    }
+
+    /// A seal that is off, bound, and holds a grant of `max` stamps, and its platform, at another time.
+    pub(crate) fn granted_at(now: u64, max: u16) -> Self {
+        let mut world = Self::new(1, Params::default());
+        world.now = now - 10_000;
+        world.act(Input::PowerKey);
+        let order = world.platform.order(now, Args::Bind, (None, None));
+        world.deliver(order);
+        let grant = world.platform.grant(world.now, max, 0);
+        world.deliver(grant);
+        world.act(Input::PowerKey);
+        world.pass(3_000);
+        assert!(!world.seal.is_on());
+        world
+    }
+
+    pub(crate) fn into_parts(self) -> (Seal, Platform) {
+        (self.seal, self.platform)
     }
 
     /// A world whose seal is on, bound, and holds a grant of `max` stamps that allows offline mode.
@@ -382,7 +420,7 @@ impl World {
             self.carry_outputs();
             if let Some(bytes) = self.up.pop_front() {
                 let boot = self.seal.flash().boot;
-                let answers = self.platform.hear(&bytes, boot, self.now);
+                let answers = self.platform.hear(&bytes, Some(boot), self.now);
                 self.down.extend(answers);
             } else if let Some(bytes) = self.down.pop_front() {
                 self.seal.handle(Input::Down(bytes), self.now);
