@@ -1,3 +1,5 @@
+//! The bus alive, dead and crowded.
+
 use std::time::Duration;
 
 use sealgate_domain::Millis;

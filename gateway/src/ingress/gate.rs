@@ -3,7 +3,7 @@
 //! Constraints: `accept` waits for nobody. A connection takes a session slot before anything is read (none free:
 //! closed at once), shows a first byte before it may queue for a handshake, and handshakes at most so many at a
 //! time. Who keeps others waiting gets less patience: while the handshake places are all taken, a place is lost
-//! after [`IMPATIENT`] of silence instead of the whole timeout, so silent peers cannot hold the door.
+//! after a short silence ([`GateLimits::impatience`]) instead of the whole timeout, so silent peers cannot hold the door.
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -24,9 +24,6 @@ use super::{
 };
 use crate::{clock::SharedClock, tasks};
 
-/// Silence allowed while others wait for a place.
-const IMPATIENT: Duration = Duration::from_secs(2);
-
 /// How often patience is reconsidered.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -45,6 +42,8 @@ pub(super) struct GateLimits {
     pub(super) handshakes: usize,
     /// From the first byte to the end of the handshake, and the longest wait for each of the two before it.
     pub(super) handshake_timeout: Duration,
+    /// Silence allowed while others wait for a place. A few round trips of a slow radio link must fit.
+    pub(super) impatience: Duration,
     /// Unacknowledged TCP data may be this old.
     pub(super) write_timeout: Duration,
 }
@@ -176,7 +175,7 @@ impl Gate {
         })
     }
 
-    /// Runs `future` for at most `total`, and not beyond [`IMPATIENT`] without a byte while others wait.
+    /// Runs `future` for at most `total`, and less without a byte while others wait.
     pub(crate) async fn patiently<F: Future>(
         &self,
         meter: &Meter,
@@ -199,7 +198,9 @@ impl Gate {
             }
             let crowded = self.handshakes.available_permits() == 0
                 || self.slots.available_permits() < self.limits.max_sessions / 16;
-            if now - started >= total || (crowded && now - heard_at >= IMPATIENT.min(total)) {
+            if now - started >= total
+                || (crowded && now - heard_at >= self.limits.impatience.min(total))
+            {
                 return None;
             }
         }

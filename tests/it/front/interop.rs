@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use sealgate::devices::link::DownlinkLane;
+use sealgate::{devices::link::DownlinkLane, tasks};
 use sealgate_tests::tools;
 
 use super::support::{Papers, Scene, id};
@@ -99,7 +99,7 @@ async fn mosquitto_clients_work_with_a_certificate_and_get_nothing_without() {
             "-W",
             "15",
         ]);
-        let heard = tokio::task::spawn(run(listen));
+        let heard = tasks::spawn("mosquitto_sub", run(listen));
         scene
             .host
             .push(id(1), DownlinkLane::Reliable, "a command")

@@ -24,6 +24,9 @@ use crate::{bus::Bus, clock::SharedClock};
 /// What a drained listener still gives its sessions to say goodbye.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Longest silence of a handshake while others wait for its place.
+const IMPATIENCE: Duration = Duration::from_secs(2);
+
 /// What a token may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sees {
@@ -138,6 +141,7 @@ impl Business {
             max_sessions: config.max_sessions,
             handshakes: config.handshakes,
             handshake_timeout: config.handshake_timeout,
+            impatience: IMPATIENCE,
             write_timeout: config.write_timeout,
         };
         let gate = Arc::new(Gate::new(limits, stats, clock));

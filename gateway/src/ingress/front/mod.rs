@@ -50,6 +50,8 @@ pub struct FrontConfig {
     pub handshakes: usize,
     /// Longest handshake.
     pub handshake_timeout: Duration,
+    /// Longest silence of a handshake while others wait for its place.
+    pub impatience: Duration,
     /// Longest wait for CONNECT after the handshake.
     pub connect_timeout: Duration,
     /// Longest wait for the session host to open a session.
@@ -81,6 +83,7 @@ impl Default for FrontConfig {
             max_sessions: 100_000,
             handshakes: 1_024,
             handshake_timeout: Duration::from_secs(15),
+            impatience: Duration::from_secs(4),
             connect_timeout: Duration::from_secs(15),
             open_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
@@ -147,6 +150,7 @@ impl Front {
             max_sessions: config.max_sessions,
             handshakes: config.handshakes,
             handshake_timeout: config.handshake_timeout,
+            impatience: config.impatience,
             write_timeout: config.write_timeout,
         };
         let core = Arc::new(Core {

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bytes::Bytes;
@@ -47,8 +47,12 @@ impl Default for FakeHost {
 }
 
 impl FakeHost {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while locked")
+    }
+
     pub(crate) fn refuse(&self, device: DeviceId, refusal: Refusal) {
-        self.state.lock().unwrap().refusals.insert(device, refusal);
+        self.state().refusals.insert(device, refusal);
     }
 
     /// Stops or goes on taking payloads.
@@ -57,19 +61,19 @@ impl FakeHost {
     }
 
     pub(crate) fn received(&self, device: DeviceId) -> Vec<Bytes> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         let own = state.received.iter().filter(|(from, ..)| *from == device);
         own.map(|(.., payload)| payload.clone()).collect()
     }
 
     pub(crate) fn ends(&self, device: DeviceId) -> Vec<LinkEnd> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         let own = state.ends.iter().filter(|(from, _)| *from == device);
         own.map(|(_, end)| *end).collect()
     }
 
     pub(crate) fn identities(&self, device: DeviceId) -> Vec<Identity> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         state
             .identities
             .iter()
@@ -80,7 +84,7 @@ impl FakeHost {
 
     /// Is a session of this device live?
     pub(crate) fn is_live(&self, device: DeviceId) -> bool {
-        self.state.lock().unwrap().live.contains_key(&device)
+        self.state().live.contains_key(&device)
     }
 
     /// Sends something down once the device is there.
@@ -98,7 +102,7 @@ impl FakeHost {
     }
 
     fn sender(&self, device: DeviceId) -> Option<mpsc::Sender<Downlink>> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         state.live.get(&device).map(|(_, down, _)| down.clone())
     }
 }
@@ -109,7 +113,7 @@ impl SessionHost for FakeHost {
         let (up, uplink) = mpsc::channel(QUEUE);
         let (down, downlink) = mpsc::channel(64);
         let closed = CancellationToken::new();
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         state.identities.push(identity);
         if let Some(refusal) = state.refusals.get(&device) {
             return Err(*refusal);
@@ -150,6 +154,10 @@ struct Inbox {
 }
 
 impl Inbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while locked")
+    }
+
     async fn run(mut self) {
         loop {
             let Some(Uplink::Payload { lane, payload }) = self.uplink_next().await else {
@@ -163,7 +171,7 @@ impl Inbox {
                 }
             }
         }
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         if state
             .live
             .get(&self.device)
@@ -180,12 +188,12 @@ impl Inbox {
             Some(Uplink::End(end)) => *end,
             None => LinkEnd::Lost,
         };
-        self.state.lock().unwrap().ends.push((self.device, end));
+        self.state().ends.push((self.device, end));
         None
     }
 
     fn take(&self, lane: UplinkLane, payload: &Bytes) -> Vec<Downlink> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         state.received.push((self.device, lane, payload.clone()));
         let mut replies = Vec::new();
         if lane != UplinkLane::Telemetry {

@@ -79,6 +79,7 @@ impl Scene {
         let mut config = FrontConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             handshake_timeout: Duration::from_secs(3),
+            impatience: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(2),
             ..FrontConfig::default()
         };
