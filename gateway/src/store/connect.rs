@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    str::FromStr,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -11,29 +10,21 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
-    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
-    sqlx::{
-        ConnectOptions as _,
-        postgres::{PgConnectOptions, PgPoolOptions},
-        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-    },
+    ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
 };
 
 use super::{
     Reader, StoreError, Tx, error,
-    gate::{Gate, Permit},
+    gate::Permit,
     ingest::Writer,
+    pools::{self, Kind, Pools},
     tx::Signals,
 };
 use crate::config::StoreConfig;
 
 /// Times a transaction that lost a race is run at most.
 const ATTEMPTS: u32 = 10;
-/// Connections that only the priority lane uses (PostgreSQL).
-const PRIORITY_CONNECTIONS: u32 = 2;
-/// Pages in the write-ahead log at which it is moved into the file.
-const CHECKPOINT_PAGES: u32 = 4_000;
 
 /// How urgent a transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,32 +33,6 @@ pub enum Lane {
     Priority,
     /// The rest.
     Normal,
-}
-
-/// The pools of the moment; replaced as a whole when the database failed.
-#[derive(Debug, Clone)]
-pub(super) struct Pools {
-    /// Readers.
-    pub(super) read: DatabaseConnection,
-    /// The one writer (SQLite), or the writers of the normal lane.
-    pub(super) write: DatabaseConnection,
-    /// Writers of the priority lane; on SQLite the same as `write`.
-    pub(super) priority: DatabaseConnection,
-}
-
-#[derive(Debug)]
-pub(super) enum Kind {
-    /// SQLite, with its gate.
-    Sqlite {
-        /// The file.
-        options: SqliteConnectOptions,
-        /// Before the one writer.
-        gate: Gate,
-        /// Writes records.
-        ingest: Writer,
-    },
-    /// PostgreSQL.
-    Postgres(PgConnectOptions),
 }
 
 #[derive(Debug)]
@@ -90,10 +55,10 @@ impl Store {
     /// # Errors
     /// It can't be reached, or is not durable.
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let kind = kind(config)?;
+        let kind = pools::kind(config)?;
         let store = Self {
             inner: Arc::new(Inner {
-                pools: RwLock::new(pools(&kind, config)),
+                pools: RwLock::new(pools::pools(&kind, config)),
                 kind,
                 config: config.clone(),
                 healthy: AtomicBool::new(true),
@@ -230,7 +195,7 @@ impl Store {
             .pools
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *pools = self::pools(&self.inner.kind, &self.inner.config);
+        *pools = pools::pools(&self.inner.kind, &self.inner.config);
     }
 
     fn failed(&self, error: DbErr) -> StoreError {
@@ -318,87 +283,6 @@ impl Store {
         for pool in [read, write, priority] {
             // Closing a pool that failed is no news.
             let _ = pool.close_by_ref().await;
-        }
-    }
-}
-
-fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
-    let wait = Duration::from_millis(config.acquire_timeout_ms);
-    let invalid = |error: &dyn std::fmt::Display| StoreError::Setup(format!("store.url: {error}"));
-    if config.url.starts_with("sqlite:") {
-        let options = SqliteConnectOptions::from_str(&config.url)
-            .map_err(|error| invalid(&error))?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(wait)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
-            .pragma("journal_size_limit", "67108864")
-            .disable_statement_logging();
-        let pages = max_pages(config);
-        let options = options.pragma("max_page_count", pages.to_string());
-        let file = options.get_filename().to_owned();
-        if file.as_os_str().is_empty() || file.to_string_lossy().contains(":memory:") {
-            return Err(invalid(&"a database in memory keeps nothing"));
-        }
-        return Ok(Kind::Sqlite {
-            ingest: Writer::start(file, wait, pages),
-            options,
-            gate: Gate::default(),
-        });
-    }
-    let options = PgConnectOptions::from_str(&config.url)
-        .map_err(|error| invalid(&error))?
-        .application_name("sealgate")
-        .disable_statement_logging();
-    Ok(Kind::Postgres(options))
-}
-
-/// The file's limit in pages of 4,096 bytes; the greatest SQLite knows if there is none.
-fn max_pages(config: &StoreConfig) -> u32 {
-    const NO_LIMIT: u32 = u32::MAX - 1;
-    match config.max_size_mb {
-        0 => NO_LIMIT,
-        megabytes => u32::try_from(megabytes.saturating_mul(256)).unwrap_or(NO_LIMIT),
-    }
-}
-
-fn pools(kind: &Kind, config: &StoreConfig) -> Pools {
-    let wait = Duration::from_millis(config.acquire_timeout_ms);
-    match kind {
-        Kind::Sqlite { options, .. } => {
-            let writer = SqlitePoolOptions::new()
-                .max_connections(1)
-                .acquire_timeout(wait)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .connect_lazy_with(options.clone().pragma("cache_size", "-32768"));
-            let readers = SqlitePoolOptions::new()
-                .max_connections(config.connections.max(1))
-                .acquire_timeout(wait)
-                .connect_lazy_with(options.clone().pragma("query_only", "ON"));
-            let write = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
-            Pools {
-                read: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
-                priority: write.clone(),
-                write,
-            }
-        }
-        Kind::Postgres(options) => {
-            let pool = |connections: u32| {
-                let pool = PgPoolOptions::new()
-                    .max_connections(connections.max(1))
-                    .acquire_timeout(wait)
-                    .connect_lazy_with(options.clone());
-                SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
-            };
-            let write = pool(config.connections);
-            Pools {
-                read: write.clone(),
-                priority: pool(PRIORITY_CONNECTIONS),
-                write,
-            }
         }
     }
 }

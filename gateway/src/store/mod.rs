@@ -26,6 +26,7 @@ pub mod member;
 mod migrate;
 pub mod organization;
 mod outbox;
+mod pools;
 pub mod report;
 pub mod retention;
 pub mod stamp;

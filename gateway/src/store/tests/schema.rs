@@ -38,6 +38,7 @@ fn of_entities() -> Schema {
     of_entity::<entity::device::Entity>(s);
     of_entity::<entity::device_log::Entity>(s);
     of_entity::<entity::device_report::Entity>(s);
+    of_entity::<entity::follower::Entity>(s);
     of_entity::<entity::idempotency::Entity>(s);
     of_entity::<entity::log_gap::Entity>(s);
     of_entity::<entity::log_quarantine::Entity>(s);
@@ -88,7 +89,7 @@ async fn of_database(store: &Store) -> Schema {
 fn both_databases_have_the_tables_of_the_entities() {
     on_both(|store| async move {
         let mut found = of_database(&store).await;
-        for ours in ["schema_version", "outbox_head"] {
+        for ours in ["schema_version", "outbox_head", "reading_mark"] {
             assert!(found.remove(ours).is_some(), "{ours}");
         }
         let expected = of_entities();
@@ -100,6 +101,15 @@ fn both_databases_have_the_tables_of_the_entities() {
             assert_eq!(found[&table], columns, "{table}");
         }
     });
+}
+
+#[tokio::test]
+async fn both_databases_have_the_same_tables_and_columns() {
+    let sqlite = TestStore::sqlite().await;
+    let here = of_database(&sqlite.store).await;
+    if let Some(postgres) = TestStore::postgres().await {
+        assert_eq!(of_database(&postgres.store).await, here);
+    }
 }
 
 async fn indexes(store: &Store) -> Vec<String> {
