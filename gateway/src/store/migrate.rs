@@ -35,6 +35,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0003_follower.sql"),
         postgres: include_str!("../../migrations/postgres/0003_follower.sql"),
     },
+    Migration {
+        version: 4,
+        name: "stamp_time",
+        sqlite: include_str!("../../migrations/sqlite/0004_stamp_time.sql"),
+        postgres: include_str!("../../migrations/postgres/0004_stamp_time.sql"),
+    },
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

@@ -1,6 +1,9 @@
 //! Stamp records, as read. Only ingest writes them.
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait as _},
+};
 use sealgate_domain::{DeviceId, GrantId, MemberId, Millis, OrganizationId, stamp::AbnormalKind};
 
 use super::{Reader, StoreError, device::number, entity::stamp as table};
@@ -56,7 +59,8 @@ pub struct StampFilter {
     pub until: Option<Millis>,
 }
 
-/// Stamps by the time they were made, newest first, behind `before` ([`Row::time_key`]).
+/// Stamps by the time they were made, newest first, behind `before` ([`Row::time_key`]). Those of one device come in
+/// the order of its log, which is the same but for clocks gone wrong.
 ///
 /// # Errors
 /// The database.
@@ -66,12 +70,28 @@ pub async fn list(
     before: Option<(i64, i64)>,
     limit: u64,
 ) -> Result<Vec<Row>, StoreError> {
+    let of_one_device = filter.device.is_some() && filter.grant.is_none();
+    let query = match (of_one_device, before) {
+        (false, before) => by_time(filter, before, r.is_postgres()),
+        (true, None) => by_log(filter, None),
+        (true, Some((_, position))) => {
+            let last = table::Entity::find_by_id(position).one(r).await?;
+            by_log(filter, last.map(|row| (row.epoch, row.seq)))
+        }
+    };
+    Ok(query.limit(limit).all(r).await?)
+}
+
+fn by_time(
+    filter: &StampFilter,
+    before: Option<(i64, i64)>,
+    postgres: bool,
+) -> sea_orm::Select<table::Entity> {
     use table::Column;
     let mut query = table::Entity::find()
-        .filter(condition(filter))
+        .filter(condition(filter, postgres))
         .order_by_desc(Column::CorrectedAt)
-        .order_by_desc(Column::Position)
-        .limit(limit);
+        .order_by_desc(Column::Position);
     if let Some((at, position)) = before {
         // The first condition alone bounds the index; the second cuts the equals.
         let equal = Condition::all()
@@ -81,17 +101,36 @@ pub async fn list(
             .filter(Column::CorrectedAt.lte(at))
             .filter(Condition::any().add(Column::CorrectedAt.lt(at)).add(equal));
     }
-    Ok(query.all(r).await?)
+    query
 }
 
-fn condition(filter: &StampFilter) -> Condition {
+fn by_log(filter: &StampFilter, before: Option<(i64, i64)>) -> sea_orm::Select<table::Entity> {
     use table::Column;
+    let query = table::Entity::find()
+        .filter(condition(filter, true))
+        .order_by_desc(Column::Epoch)
+        .order_by_desc(Column::Seq);
+    let Some((epoch, seq)) = before else {
+        return query;
+    };
+    let same = Condition::all()
+        .add(Column::Epoch.eq(epoch))
+        .add(Column::Seq.lt(seq));
+    query
+        .filter(Column::Epoch.lte(epoch))
+        .filter(Condition::any().add(Column::Epoch.lt(epoch)).add(same))
+}
+
+fn condition(filter: &StampFilter, postgres: bool) -> Condition {
+    use table::Column;
+    // SQLite knows no statistics: keep it from walking a whole organization for one member's or grant's stamps.
+    let narrower = filter.member.is_some() || filter.grant.is_some();
+    let organization = filter.organization.map(|id| match narrower && !postgres {
+        true => Expr::cust("+\"stamp\".\"organization_id\"").eq(id.0),
+        false => Column::OrganizationId.eq(id.0),
+    });
     Condition::all()
-        .add_option(
-            filter
-                .organization
-                .map(|id| Column::OrganizationId.eq(id.0)),
-        )
+        .add_option(organization)
         .add_option(filter.device.map(|id| Column::DeviceId.eq(id.to_key())))
         .add_option(filter.member.map(|id| Column::MemberId.eq(id.0)))
         .add_option(filter.grant.map(|id| Column::GrantId.eq(id.0)))
@@ -168,4 +207,102 @@ pub async fn find(
     Ok(range(r, device, epoch, seq, seq.saturating_add(1))
         .await?
         .pop())
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement};
+
+    use super::*;
+    use crate::store::testing::{START, TestStore};
+
+    /// How SQLite would walk a query; "TEMP B-TREE" means it sorts everything it finds.
+    async fn plan(test: &TestStore, query: sea_orm::Select<table::Entity>) -> String {
+        let mut statement: Statement = query.limit(50).build(DbBackend::Sqlite);
+        statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+        let rows = test.store.read().query_all_raw(statement).await.unwrap();
+        let steps: Vec<String> = rows
+            .iter()
+            .map(|row| row.try_get("", "detail").unwrap())
+            .collect();
+        steps.join("; ")
+    }
+
+    #[tokio::test]
+    async fn every_list_walks_an_index_in_order_and_sorts_nothing() {
+        let test = TestStore::sqlite().await;
+        let none = StampFilter::default;
+        let organization = Some(OrganizationId(uuid::Uuid::from_u128(1)));
+        let member = Some(MemberId(uuid::Uuid::from_u128(2)));
+        let grant = Some(GrantId(uuid::Uuid::from_u128(3)));
+        let cases = [
+            ("stamp_time", none()),
+            (
+                "stamp_abnormal_time",
+                StampFilter {
+                    abnormal: true,
+                    ..none()
+                },
+            ),
+            (
+                "stamp_organization",
+                StampFilter {
+                    organization,
+                    ..none()
+                },
+            ),
+            (
+                "stamp_abnormal",
+                StampFilter {
+                    organization,
+                    abnormal: true,
+                    ..none()
+                },
+            ),
+            (
+                "stamp_member",
+                StampFilter {
+                    organization,
+                    member,
+                    ..none()
+                },
+            ),
+            (
+                "stamp_grant",
+                StampFilter {
+                    organization,
+                    grant,
+                    ..none()
+                },
+            ),
+            ("stamp_grant", StampFilter { grant, ..none() }),
+        ];
+        for (index, filter) in cases {
+            for (before, from) in [(None, None), (Some((1, 1)), Some(START))] {
+                let filter = StampFilter {
+                    from,
+                    ..filter.clone()
+                };
+                let plan = plan(&test, by_time(&filter, before, false)).await;
+                assert!(
+                    plan.contains(&format!("USING INDEX {index} ")) || plan.ends_with(index),
+                    "{index}: {plan}"
+                );
+                assert!(!plan.contains("TEMP"), "{index}: {plan}");
+            }
+        }
+        let device = Some(DeviceId([1; 8]));
+        for before in [None, Some((1, 9))] {
+            let filter = StampFilter {
+                device,
+                organization,
+                ..none()
+            };
+            let plan = plan(&test, by_log(&filter, before)).await;
+            assert!(
+                plan.contains("stamp_key") && !plan.contains("TEMP"),
+                "{plan}"
+            );
+        }
+    }
 }
