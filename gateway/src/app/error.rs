@@ -24,7 +24,7 @@ pub enum AppError {
         reach: Reach,
     },
     /// A business rule forbids it.
-    #[error("a rule forbids it")]
+    #[error(transparent)]
     Rule(#[from] RuleError),
     /// The state of things forbids it and no business rule has a name for it.
     #[error("{0}")]

@@ -6,20 +6,26 @@
 pub mod access;
 mod actor;
 pub mod audit;
+pub mod code;
 pub mod command;
+pub mod device;
 mod effect;
 mod error;
 pub mod events;
+pub mod grant;
 mod handle;
 pub mod idempotency;
 pub mod member;
 mod notice;
 mod offline_notice;
 pub mod order;
+pub mod orders;
+pub mod organization;
 pub mod outbox;
 mod readiness;
 pub mod session;
 pub mod stamp;
+pub mod stamps;
 pub mod token;
 mod wake;
 

@@ -11,11 +11,7 @@ use serde_json::json;
 
 use crate::store::{Lane, Topic, Tx, device, grant, member, organization};
 
-use super::{
-    Actor, App, AppError, Change,
-    access::Permission,
-    grant::end_on_device,
-};
+use super::{Actor, App, AppError, Change, access::Permission, grant::end_on_device};
 
 pub use crate::store::organization::Row as Organization;
 

@@ -2,12 +2,12 @@
 
 use axum::{Json, extract::State, http::Uri};
 use data_encoding::HEXLOWER;
-use sealgate_domain::OrganizationId;
+use sealgate_domain::{DeviceId, OrganizationId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::audit::{AuditFilter, AuditRow};
+use crate::app::audit::AuditRow;
 
 use super::{
     Api,
@@ -46,14 +46,14 @@ impl From<AuditRow> for AuditView {
     fn from(row: AuditRow) -> Self {
         Self {
             id: row.id,
-            organization: row.organization.map(|id| id.0),
-            device: row.device.map(DeviceRef),
+            organization: row.organization_id,
+            device: row.device_id.map(|key| DeviceRef(DeviceId::from_key(key))),
             actor: row.actor,
             action: row.action,
             subject: row.subject,
             detail: row.detail,
             hash: HEXLOWER.encode(&row.hash),
-            at: Time(row.at),
+            at: Time::at(row.at),
         }
     }
 }
@@ -65,9 +65,6 @@ impl From<AuditRow> for AuditView {
 pub(crate) struct AuditQuery {
     /// Of this organization.
     organization: Option<Uuid>,
-    /// Of this device.
-    #[param(value_type = Option<String>)]
-    device: Option<DeviceRef>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Items of a page, 1 to 200.
@@ -86,12 +83,12 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<AuditView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;
-    let filter = AuditFilter {
-        organization: query.organization.map(OrganizationId),
-        device: query.device.map(|device| device.0),
-    };
+    let organization = query.organization.map(OrganizationId);
     let before = api.cursors.after(&listing, query.cursor.as_deref())?;
-    let found = api.app.audit(&actor, filter, before, limit + 1).await?;
+    let found = api
+        .app
+        .audit(&actor, organization, before, limit + 1)
+        .await?;
     let page = api.cursors.page(&listing, found, limit, |row| row.id);
     Ok(Json(page.map(AuditView::from)))
 }

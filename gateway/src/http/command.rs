@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::command_list::Command;
+use crate::app::orders::Command;
 
 use super::{
     Api,
@@ -31,9 +31,9 @@ pub(crate) struct CommandView {
     #[schema(example = "pending")]
     state: String,
     /// The device's reason to reject it, as SL/1 numbers it.
-    error_code: Option<u16>,
+    error_code: Option<i32>,
     /// Times it was handed to a session.
-    attempts: u32,
+    attempts: i32,
     /// Who ordered it.
     #[schema(example = "token:0193a1b2-0000-7000-8000-000000000001")]
     created_by: String,
@@ -48,14 +48,14 @@ pub(crate) struct CommandView {
 impl From<Command> for CommandView {
     fn from(command: Command) -> Self {
         Self {
-            id: command.id.0,
-            device: DeviceRef(command.device),
-            op: command.op.as_str().to_owned(),
-            state: command.state.as_str().to_owned(),
+            id: command.id,
+            device: DeviceRef(command.device()),
+            op: command.op,
+            state: command.state,
             error_code: command.error_code,
             attempts: command.attempts,
             created_by: command.created_by,
-            created_at: Time(command.created_at),
+            created_at: Time::at(command.created_at),
             expires_at: Time::opt(command.expires_at),
             sent_at: Time::opt(command.sent_at),
             acknowledged_at: Time::opt(command.acknowledged_at),
@@ -66,7 +66,7 @@ impl From<Command> for CommandView {
 
 /// 202 with the command and its address.
 pub(crate) fn ordered(command: Command) -> Response {
-    let path = path(command.id);
+    let path = path(command.key());
     accepted(&path, CommandView::from(command))
 }
 
@@ -80,8 +80,6 @@ pub(crate) fn path(id: CommandId) -> String {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CommandQuery {
-    /// Only those that are not over.
-    open: Option<bool>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Items of a page, 1 to 200.
@@ -114,14 +112,11 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<CommandView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;
-    let after = api.cursors.after(&listing, query.cursor.as_deref())?;
-    let open = query.open.unwrap_or(false);
+    let before: Option<Uuid> = api.cursors.after(&listing, query.cursor.as_deref())?;
     let found = api
         .app
-        .commands(&actor, device, open, after, limit + 1)
+        .commands(&actor, device, before.map(CommandId), limit + 1)
         .await?;
-    let page = api
-        .cursors
-        .page(&listing, found, limit, |row| (row.created_at.0, row.id.0));
+    let page = api.cursors.page(&listing, found, limit, |row| row.id);
     Ok(Json(page.map(CommandView::from)))
 }

@@ -61,7 +61,7 @@ impl From<Event> for EventView {
     fn from(event: Event) -> Self {
         Self {
             position: event.position,
-            topic: event.topic,
+            topic: event.topic.as_str().to_owned(),
             organization: event.organization.map(|id| id.0),
             device: event.device.map(DeviceRef),
             at: Time(event.at),

@@ -1,15 +1,20 @@
 //! Grants.
 
-use axum::{Json, extract::State, http::Uri, response::Response};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
 use sealgate_domain::{
-    GrantId, MemberId, OrganizationId,
-    grant::{Flags, Region, Terms},
+    GrantId, MemberId, Millis, OrganizationId,
+    grant::{Flags, GrantState, Region, Terms},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::grant::{GrantFilter, GrantShown, NewGrant};
+use crate::app::grant::{GrantFilter, GrantShown, NewGrant, region_of};
 
 use super::{
     Api,
@@ -28,7 +33,7 @@ pub(crate) struct GrantView {
     id: Uuid,
     device: DeviceRef,
     /// Its number on the device.
-    no: u32,
+    no: i64,
     organization: Uuid,
     /// Who may stamp; null for free use.
     member: Option<Uuid>,
@@ -65,33 +70,35 @@ pub(crate) struct GrantView {
 impl From<GrantShown> for GrantView {
     fn from(shown: GrantShown) -> Self {
         let GrantShown { grant, state } = shown;
-        let flags = grant.terms.flags;
+        let flags = grant.flags();
+        let counts = grant.state();
+        let region = region_of(&grant);
         Self {
-            id: grant.id.0,
-            device: DeviceRef(grant.device),
+            id: grant.id,
+            device: DeviceRef(grant.device()),
             no: grant.no,
-            organization: grant.organization.0,
-            member: grant.member.map(|id| id.0),
+            organization: grant.organization_id,
+            member: grant.member_id,
             state: state.as_str().to_owned(),
-            count: grant.terms.max,
-            used: grant.used,
-            not_before: Time(grant.terms.not_before),
-            not_after: Time(grant.terms.not_after),
-            method: grant.method.as_str().to_owned(),
+            count: counts.max,
+            used: counts.used,
+            not_before: Time::at(grant.not_before),
+            not_after: Time::at(grant.not_after),
+            method: grant.method,
             photo: flags.has(Flags::PHOTO),
             fingerprint: flags.has(Flags::FINGERPRINT),
             offline_allowed: flags.has(Flags::OFFLINE),
-            region: grant.terms.region.map(RegionView::from),
+            region: region.map(RegionView::from),
             document: grant
                 .document
                 .and_then(|text| serde_json::from_value(text).ok()),
             remark: grant.remark,
             created_by: grant.created_by,
-            created_at: Time(grant.created_at),
+            created_at: Time::at(grant.created_at),
             delivered_at: Time::opt(grant.delivered_at),
             end_requested_at: Time::opt(grant.end_requested_at),
             ended_at: Time::opt(grant.ended_at),
-            end_reason: grant.end_reason.map(|reason| reason.as_str().to_owned()),
+            end_reason: grant.end_reason,
         }
     }
 }
@@ -164,8 +171,8 @@ pub(crate) struct GrantQuery {
     device: Option<DeviceRef>,
     /// Of this member.
     member: Option<Uuid>,
-    /// Only those that have not ended.
-    open: Option<bool>,
+    /// In this state now: `to_be_delivered`, `not_begun`, `in_use`, `expired`, `ending` or `ended`.
+    state: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Items of a page, 1 to 200.
@@ -227,21 +234,29 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<GrantView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;
+    let state = state(&query, &api)?;
     let filter = GrantFilter {
         organization: query.organization.map(OrganizationId),
         device: query.device.map(|device| device.0),
         member: query.member.map(MemberId),
-        open: query.open.unwrap_or(false),
+        state,
     };
     let after: Option<Uuid> = api.cursors.after(&listing, query.cursor.as_deref())?;
     let found = api
         .app
         .grants(&actor, filter, after.map(GrantId), limit + 1)
         .await?;
-    let page = api
-        .cursors
-        .page(&listing, found, limit, |row| row.grant.id.0);
+    let page = api.cursors.page(&listing, found, limit, |row| row.grant.id);
     Ok(Json(page.map(GrantView::from)))
+}
+
+fn state(query: &GrantQuery, api: &Api) -> Result<Option<(GrantState, Millis)>, Problem> {
+    let Some(name) = query.state.as_deref() else {
+        return Ok(None);
+    };
+    name.parse()
+        .map(|state| Some((state, api.app.clock.now())))
+        .map_err(|_| Problem::bad_request("invalid_query", "state: no such state"))
 }
 
 /// See a grant.
@@ -260,12 +275,16 @@ pub(crate) async fn get(
 /// End a grant; a device that is off learns of it at power-on.
 #[utoipa::path(post, path = "/grants/{grant}/end", tag = "grants", operation_id = "end_grant",
     params(("grant" = Uuid, Path, example = json!(EXAMPLE_ID))), security(("token" = ["grant:write"])),
-    responses((status = 202, description = "Ending; `Location` is the command", body = GrantView), Refusals))]
+    responses((status = 202, description = "Ending; `Location` is the command, if one is on its way", body = GrantView), Refusals))]
 pub(crate) async fn end(
     State(api): State<Api>,
     Caller(actor): Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
     let (grant, command) = api.app.end_grant(&actor, GrantId(id)).await?;
-    Ok(accepted(&command::path(command), GrantView::from(grant)))
+    let view = GrantView::from(grant);
+    Ok(match command {
+        Some(command) => accepted(&command::path(command), view),
+        None => (StatusCode::ACCEPTED, Json(view)).into_response(),
+    })
 }

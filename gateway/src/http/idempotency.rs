@@ -58,8 +58,8 @@ pub(crate) async fn once(
         key,
         body_hash: body_hash(&request),
     };
-    match api.app.begin_request(&named).await? {
-        Begun::Fresh => {}
+    let first_seen = match api.app.begin_request(&named).await? {
+        Begun::Fresh(first_seen) => first_seen,
         Begun::Replay(stored) => return replay(stored),
         Begun::InFlight => {
             let mut problem = Problem::new(StatusCode::CONFLICT, "request_in_flight");
@@ -70,8 +70,9 @@ pub(crate) async fn once(
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             return Err(Problem::new(status, "idempotency_mismatch"));
         }
-    }
-    actor.request = Some(RequestKey::new(&named.token, &named.route, &named.key));
+    };
+    let (token, route, key) = (&named.token, &named.route, &named.key);
+    actor.request = Some(RequestKey::new(token, route, key, first_seen));
     request.extensions_mut().insert(Caller(actor));
     tasks::spawn("idempotent_request", run(api, named, request, next))
         .await

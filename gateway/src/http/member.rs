@@ -23,7 +23,7 @@ use super::{
     auth::Caller,
     extract::{Body, Path},
     problem::Problem,
-    values::{EXAMPLE_ID, Time},
+    values::{DeviceRef, EXAMPLE_ID, Time},
 };
 
 /// A member.
@@ -32,26 +32,28 @@ pub(crate) struct MemberView {
     id: Uuid,
     organization: Uuid,
     /// The member's number on the organization's devices.
-    no: u32,
+    no: i64,
     #[schema(example = "Wang Fang")]
     name: String,
     /// With its middle hidden.
     #[schema(example = "138****8000")]
     phone: String,
-    role: RoleName,
+    /// `owner`, `admin`, `custodian` or `member`.
+    #[schema(example = "member")]
+    role: String,
     created_at: Time,
 }
 
 impl From<Member> for MemberView {
     fn from(member: Member) -> Self {
         Self {
-            id: member.id.0,
-            organization: member.organization.0,
+            id: member.id,
+            organization: member.organization_id,
             no: member.no,
             name: member.name,
             phone: Phone::parse(&member.phone).map_or_else(|_| String::new(), |p| p.masked()),
-            role: member.role.into(),
-            created_at: Time(member.created_at),
+            role: member.role,
+            created_at: Time::at(member.created_at),
         }
     }
 }
@@ -68,17 +70,6 @@ pub(crate) enum RoleName {
     Custodian,
     /// 成员
     Member,
-}
-
-impl From<Role> for RoleName {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Owner => Self::Owner,
-            Role::Admin => Self::Admin,
-            Role::Custodian => Self::Custodian,
-            Role::Member => Self::Member,
-        }
-    }
 }
 
 impl From<RoleName> for Role {
@@ -126,6 +117,9 @@ pub(crate) enum CodePurpose {
 pub(crate) struct NewCodeBody {
     #[schema(example = "offline_mode")]
     purpose: CodePurpose,
+    /// Good for this device only.
+    #[schema(example = json!(null))]
+    device: Option<DeviceRef>,
 }
 
 /// A code is on its way to the owner's phone.
@@ -208,9 +202,10 @@ pub(crate) async fn send_code(
     let purpose = match body.purpose {
         CodePurpose::OfflineMode => Purpose::OfflineMode,
     };
+    let device = body.device.map(|device| device.0);
     let sent = api
         .app
-        .send_code(&actor, OrganizationId(organization), purpose)
+        .send_code(&actor, OrganizationId(organization), purpose, device)
         .await?;
     let view = CodeView {
         id: sent.id.0,

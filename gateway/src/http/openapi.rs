@@ -68,7 +68,10 @@ pub(crate) fn finished(mut document: openapi::OpenApi) -> openapi::OpenApi {
                         .max_length(Some(255)),
                 ))
                 .build();
-            operation.parameters.get_or_insert_default().push(key);
+            operation
+                .parameters
+                .get_or_insert_default()
+                .push(key.into());
         }
     }
     document

@@ -36,11 +36,11 @@ pub(crate) struct OrganizationView {
 impl From<Organization> for OrganizationView {
     fn from(organization: Organization) -> Self {
         Self {
-            id: organization.id.0,
+            id: organization.id,
             name: organization.name,
             grants_required: organization.grants_required,
             version: organization.version,
-            created_at: Time(organization.created_at),
+            created_at: Time::at(organization.created_at),
         }
     }
 }
@@ -126,9 +126,12 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<OrganizationView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;
-    let after = api.cursors.after(&listing, query.cursor.as_deref())?;
-    let found = api.app.list_organizations(&actor, after, limit + 1).await?;
-    let page = api.cursors.page(&listing, found, limit, |row| row.id.0);
+    let after: Option<Uuid> = api.cursors.after(&listing, query.cursor.as_deref())?;
+    let found = api
+        .app
+        .list_organizations(&actor, after.map(OrganizationId), limit + 1)
+        .await?;
+    let page = api.cursors.page(&listing, found, limit, |row| row.id);
     Ok(Json(page.map(OrganizationView::from)))
 }
 

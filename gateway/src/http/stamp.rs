@@ -2,12 +2,12 @@
 
 use axum::{Json, extract::State, http::Uri};
 use data_encoding::HEXLOWER;
-use sealgate_domain::{GrantId, MemberId, OrganizationId};
+use sealgate_domain::{GrantId, MemberId, OrganizationId, stamp::AbnormalKind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::stamp_list::{Facts, Stamp, StampFilter, StampKey};
+use crate::app::stamps::{Facts, Stamp, StampFilter};
 
 use super::{
     Api,
@@ -24,36 +24,36 @@ use super::{
 pub(crate) struct StampView {
     device: DeviceRef,
     /// The log it is in; with `seq` the record's key.
-    epoch: u32,
-    seq: u32,
+    epoch: i64,
+    seq: i64,
     /// Times the device had started.
-    boot: u32,
+    boot: i64,
     /// Seconds since that start.
-    uptime_s: u32,
+    uptime_s: i64,
     /// The device's own clock, if it had one.
     wall: Option<Time>,
-    clock_quality: u8,
+    clock_quality: i32,
     /// 1 is a press, 250 stands for records the device lost.
-    kind: u8,
+    kind: i32,
     /// The grant it ran under.
     grant: Option<Uuid>,
     /// That grant's number on the device; 0 is none.
-    grant_no: u32,
+    grant_no: i64,
     member: Option<Uuid>,
     organization: Option<Uuid>,
     /// Its number within the grant.
-    n: u16,
+    n: i32,
     position: Option<PositionView>,
     facts: FactsView,
     /// Class of abnormal use, 1 to 10 (REC-6).
-    abnormal: Option<u8>,
+    abnormal: Option<i32>,
     /// The nearest reported charge, in percent.
-    battery: Option<u8>,
+    battery: Option<i32>,
     received_at: Time,
     /// The best estimate of when it was.
     corrected_at: Time,
     /// `corrected_at` is within this many seconds of the truth.
-    uncertainty_s: u32,
+    uncertainty_s: i64,
     /// SHA-256 of the record's bytes.
     hash: String,
 }
@@ -63,14 +63,15 @@ pub(crate) struct StampView {
 pub(crate) struct FactsView {
     /// All bits as sent.
     bits: u32,
-    /// `none`, `active`, `exhausted`, `outside_time`, `ended`, `before`, `outside_region`, `fingerprint_missing`.
+    /// `never`, `active`, `exhausted`, `time_over`, `ended`, `none_now`, `outside_region`, `fingerprint_missing`,
+    /// `restricted` or `not_begun`.
     #[schema(example = "active")]
     grant_state: String,
     locked: bool,
     /// The bracket was out (拉伸).
     stretched: bool,
-    /// `normal`, `booting` or `shutting_down`.
-    #[schema(example = "normal")]
+    /// `running`, `booting` or `shutting_down`.
+    #[schema(example = "running")]
     phase: String,
     /// `on`, `qr` or `off`.
     #[schema(example = "on")]
@@ -78,9 +79,13 @@ pub(crate) struct FactsView {
     /// Less than a second after the press before.
     quick: bool,
     offline_mode: bool,
-    /// `gprs` or `ble`.
+    /// `none`, `gprs`, `ble` or `uart`.
     #[schema(example = "gprs")]
     link: String,
+    /// A photo was asked for.
+    photo: bool,
+    /// A finger of the user had matched.
+    fingerprint: bool,
 }
 
 impl From<Facts> for FactsView {
@@ -95,6 +100,8 @@ impl From<Facts> for FactsView {
             quick: facts.quick,
             offline_mode: facts.offline_mode,
             link: facts.link.to_owned(),
+            photo: facts.photo,
+            fingerprint: facts.fingerprint,
         }
     }
 }
@@ -102,27 +109,25 @@ impl From<Facts> for FactsView {
 impl From<Stamp> for StampView {
     fn from(stamp: Stamp) -> Self {
         Self {
-            device: DeviceRef(stamp.device),
+            device: DeviceRef(stamp.device()),
             epoch: stamp.epoch,
             seq: stamp.seq,
             boot: stamp.boot,
-            uptime_s: stamp.uptime_s,
-            wall: Time::opt(stamp.wall),
+            uptime_s: stamp.up,
+            wall: (stamp.wall > 0).then(|| Time::at(stamp.wall)),
             clock_quality: stamp.clock_quality,
             kind: stamp.kind,
-            grant: stamp.grant.map(|id| id.0),
+            grant: stamp.grant_id,
             grant_no: stamp.grant_no,
-            member: stamp.member.map(|id| id.0),
-            organization: stamp.organization.map(|id| id.0),
+            member: stamp.member_id,
+            organization: stamp.organization_id,
             n: stamp.n,
-            position: stamp
-                .position
-                .map(|(place, accuracy)| PositionView::new(place, accuracy)),
+            position: PositionView::read(stamp.lat_e7, stamp.lon_e7, stamp.accuracy),
             facts: Facts::read(stamp.facts).into(),
             abnormal: stamp.abnormal,
             battery: stamp.battery,
-            received_at: Time(stamp.received_at),
-            corrected_at: Time(stamp.corrected_at),
+            received_at: Time::at(stamp.received_at),
+            corrected_at: Time::at(stamp.corrected_at),
             uncertainty_s: stamp.uncertainty_s,
             hash: HEXLOWER.encode(&stamp.hash),
         }
@@ -143,8 +148,10 @@ pub(crate) struct StampQuery {
     member: Option<Uuid>,
     /// Under this grant.
     grant: Option<Uuid>,
-    /// Only abnormal use, or only ordinary use.
+    /// Only abnormal use.
     abnormal: Option<bool>,
+    /// Only this class of it, 1 to 10 (REC-6).
+    class: Option<u8>,
     /// Made at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Time>,
@@ -158,16 +165,21 @@ pub(crate) struct StampQuery {
 }
 
 impl StampQuery {
-    fn filter(&self) -> StampFilter {
-        StampFilter {
+    fn filter(&self) -> Result<StampFilter, Problem> {
+        let known = |class| {
+            AbnormalKind::from_number(class)
+                .ok_or_else(|| Problem::bad_request("invalid_query", "class: 1 to 10"))
+        };
+        Ok(StampFilter {
             device: self.device.map(|device| device.0),
             organization: self.organization.map(OrganizationId),
             member: self.member.map(MemberId),
             grant: self.grant.map(GrantId),
-            abnormal: self.abnormal,
+            abnormal: self.abnormal.unwrap_or(false),
+            class: self.class.map(known).transpose()?,
             from: self.from.map(|time| time.0),
-            to: self.to.map(|time| time.0),
-        }
+            until: self.to.map(|time| time.0),
+        })
     }
 }
 
@@ -183,40 +195,48 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<StampView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;
-    let after = api.cursors.after(&listing, query.cursor.as_deref())?;
+    let before = api.cursors.after(&listing, query.cursor.as_deref())?;
     let found = api
         .app
-        .stamps(&actor, query.filter(), after.map(key_of), limit + 1)
+        .stamps(&actor, query.filter()?, before, limit + 1)
         .await?;
-    let page = api.cursors.page(&listing, found, limit, key_from);
+    let page = api.cursors.page(&listing, found, limit, Stamp::time_key);
     Ok(Json(page.map(StampView::from)))
 }
 
-/// List a device's stamp records, newest first.
+/// Which part of a log.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LogQuery {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Items of a page, 1 to 200.
+    limit: Option<u32>,
+}
+
+/// Read a device's log, newest record first.
 #[utoipa::path(get, path = "/devices/{device}/stamps", tag = "stamps", operation_id = "list_device_stamps",
-    params(("device" = DeviceRef, Path, example = json!(EXAMPLE_DEVICE)), StampQuery), security(("token" = ["stamp:read"])),
+    params(("device" = DeviceRef, Path, example = json!(EXAMPLE_DEVICE)), LogQuery), security(("token" = ["stamp:read"])),
     responses((status = 200, description = "A page", body = Page<StampView>), Refusals))]
 pub(crate) async fn of_device(
     State(api): State<Api>,
     Caller(actor): Caller,
     uri: Uri,
-    Path(device): Path<DeviceRef>,
-    Query(mut query): Query<StampQuery>,
+    Path(DeviceRef(device)): Path<DeviceRef>,
+    Query(query): Query<LogQuery>,
 ) -> Result<Json<Page<StampView>>, Problem> {
-    if query.device.is_some_and(|asked| asked != device) {
-        let detail = "device: the path names another";
-        return Err(Problem::bad_request("invalid_query", detail));
-    }
-    query.device = Some(device);
-    list(State(api), Caller(actor), uri, Query(query)).await
-}
-
-fn key_of((at, position): (i64, i64)) -> StampKey {
-    StampKey { at, position }
-}
-
-fn key_from(stamp: &Stamp) -> (i64, i64) {
-    (stamp.corrected_at.0, stamp.id)
+    let listing = Cursors::listing(&uri);
+    let limit = paging::limit(query.limit)?;
+    let before = api.cursors.after(&listing, query.cursor.as_deref())?;
+    let found = api
+        .app
+        .device_stamps(&actor, device, before, limit + 1)
+        .await?;
+    let page = api
+        .cursors
+        .page(&listing, found, limit, |row| (row.epoch, row.seq));
+    Ok(Json(page.map(StampView::from)))
 }
 
 /// A page of abnormal use.
@@ -275,13 +295,15 @@ pub(crate) async fn abnormal(
 ) -> Result<Json<AbnormalPage>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;
-    let after = api.cursors.after(&listing, query.cursor.as_deref())?;
+    let before = api.cursors.after(&listing, query.cursor.as_deref())?;
     let organization = query.organization.map(OrganizationId);
     let found = api
         .app
-        .abnormal(&actor, organization, after.map(key_of), limit + 1)
+        .abnormal(&actor, organization, before, limit + 1)
         .await?;
-    let page = api.cursors.page(&listing, found.items, limit, key_from);
+    let page = api
+        .cursors
+        .page(&listing, found.items, limit, Stamp::time_key);
     let page = page.map(StampView::from);
     Ok(Json(AbnormalPage {
         items: page.items,

@@ -3,12 +3,12 @@
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use sealgate_domain::{OrganizationId, TokenId};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::app::{
@@ -20,8 +20,9 @@ use super::{
     Api,
     answer::{Refusals, created},
     auth::Caller,
-    extract::{Body, Path},
+    extract::{Body, Path, Query},
     idempotency::Sensitive,
+    paging::{self, Cursors, Page},
     problem::Problem,
     values::{EXAMPLE_ID, Time},
 };
@@ -48,11 +49,11 @@ impl From<Token> for TokenView {
     fn from(token: Token) -> Self {
         let scopes = Scopes::parse(&token.scopes).unwrap_or_default();
         Self {
-            id: token.id.0,
+            id: token.id,
             name: token.name,
             scopes: scopes.iter().map(|scope| scope.name().to_owned()).collect(),
-            organization: token.organization.map(|id| id.0),
-            created_at: Time(token.created_at),
+            organization: token.organization_id,
+            created_at: Time::at(token.created_at),
             expires_at: Time::opt(token.expires_at),
             last_used_at: Time::opt(token.last_used_at),
             revoked_at: Time::opt(token.revoked_at),
@@ -87,10 +88,15 @@ pub(crate) struct MadeToken {
     secret: String,
 }
 
-/// All tokens the asking one may see.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TokenList {
-    items: Vec<TokenView>,
+/// Which tokens.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TokenQuery {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Items of a page, 1 to 200.
+    limit: Option<u32>,
 }
 
 /// Make a token.
@@ -130,15 +136,23 @@ fn scopes(names: &[String]) -> Result<Scopes, Problem> {
 
 /// List tokens.
 #[utoipa::path(get, path = "/tokens", tag = "tokens", operation_id = "list_tokens",
-    security(("token" = ["token:admin"])),
-    responses((status = 200, description = "All of them", body = TokenList), Refusals))]
+    params(TokenQuery), security(("token" = ["token:admin"])),
+    responses((status = 200, description = "A page", body = Page<TokenView>), Refusals))]
 pub(crate) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
-) -> Result<Json<TokenList>, Problem> {
-    let found = api.app.tokens(&actor).await?;
-    let items = found.into_iter().map(TokenView::from).collect();
-    Ok(Json(TokenList { items }))
+    uri: Uri,
+    Query(query): Query<TokenQuery>,
+) -> Result<Json<Page<TokenView>>, Problem> {
+    let listing = Cursors::listing(&uri);
+    let limit = paging::limit(query.limit)?;
+    let after: Option<Uuid> = api.cursors.after(&listing, query.cursor.as_deref())?;
+    let found = api
+        .app
+        .tokens(&actor, after.map(TokenId), limit + 1)
+        .await?;
+    let page = api.cursors.page(&listing, found, limit, |row| row.id);
+    Ok(Json(page.map(TokenView::from)))
 }
 
 /// Revoke a token; at once and for ever.

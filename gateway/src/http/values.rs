@@ -18,8 +18,14 @@ use utoipa::{
 pub(crate) struct Time(pub(crate) Millis);
 
 impl Time {
-    pub(crate) fn opt(at: Option<Millis>) -> Option<Self> {
-        at.map(Self)
+    /// From a row's milliseconds.
+    pub(crate) const fn at(millis: i64) -> Self {
+        Self(Millis(millis))
+    }
+
+    /// From a row's milliseconds.
+    pub(crate) fn opt(millis: Option<i64>) -> Option<Self> {
+        millis.map(Self::at)
     }
 }
 
@@ -187,17 +193,25 @@ pub(crate) struct PositionView {
     pub(crate) lon: f64,
     /// Metres.
     #[schema(example = 12)]
-    pub(crate) accuracy_m: u16,
+    pub(crate) accuracy_m: Option<i32>,
 }
 
 impl PositionView {
-    pub(crate) fn new(place: Place, accuracy_m: u16) -> Self {
-        let degrees = Degrees::from(place);
-        Self {
+    /// From a row's three columns.
+    pub(crate) fn read(
+        lat_e7: Option<i32>,
+        lon_e7: Option<i32>,
+        accuracy: Option<i32>,
+    ) -> Option<Self> {
+        let degrees = Degrees::from(Place {
+            lat_e7: lat_e7?,
+            lon_e7: lon_e7?,
+        });
+        Some(Self {
             lat: degrees.lat,
             lon: degrees.lon,
-            accuracy_m,
-        }
+            accuracy_m: accuracy,
+        })
     }
 }
 

@@ -110,6 +110,19 @@ pub async fn open_of(r: &Reader, device: DeviceId) -> Result<Vec<Row>, StoreErro
     Ok(query.all(r).await?)
 }
 
+/// Grants of several devices that have not ended, in order of their numbers.
+///
+/// # Errors
+/// The database.
+pub async fn open_of_all(r: &Reader, devices: &[DeviceId]) -> Result<Vec<Row>, StoreError> {
+    let keys = devices.iter().map(|device| device.to_key());
+    let query = table::Entity::find()
+        .filter(table::Column::DeviceId.is_in(keys))
+        .filter(table::Column::EndedAt.is_null())
+        .order_by_asc(table::Column::No);
+    Ok(query.all(r).await?)
+}
+
 /// Does the member hold a grant that has not ended (ROLE-4)?
 ///
 /// # Errors

@@ -27,6 +27,7 @@ mod migrate;
 pub mod organization;
 mod outbox;
 mod pools;
+pub mod reading_mark;
 pub mod report;
 pub mod retention;
 pub mod stamp;

@@ -144,13 +144,14 @@ fn condition(filter: &StampFilter, postgres: bool) -> Condition {
         .add_option(filter.until.map(|at| Column::CorrectedAt.lt(at.0)))
 }
 
-/// A device's log, newest record first, behind record `before` (epoch, seq).
+/// A device's log, newest record first, behind record `before` (epoch, seq); `organization` narrows to its records.
 ///
 /// # Errors
 /// The database.
 pub async fn log_of(
     r: &Reader,
     device: DeviceId,
+    organization: Option<OrganizationId>,
     before: Option<(u32, u32)>,
     limit: u64,
 ) -> Result<Vec<Row>, StoreError> {
@@ -160,6 +161,9 @@ pub async fn log_of(
         .order_by_desc(Column::Epoch)
         .order_by_desc(Column::Seq)
         .limit(limit);
+    if let Some(organization) = organization {
+        query = query.filter(Column::OrganizationId.eq(organization.0));
+    }
     if let Some((epoch, seq)) = before {
         let same = Condition::all()
             .add(Column::Epoch.eq(i64::from(epoch)))

@@ -75,7 +75,7 @@ pub(crate) async fn list(
         .await?;
     let page = api
         .cursors
-        .page(&listing, found, limit, |row| row.device.id.to_key());
+        .page(&listing, found, limit, |row| row.device.id);
     Ok(Json(page.map(DeviceView::from)))
 }
 

@@ -82,7 +82,7 @@ pub(crate) async fn get(
     Caller(actor): Caller,
     Path(DeviceRef(id)): Path<DeviceRef>,
 ) -> Result<Tagged<SettingsView>, Problem> {
-    let shown = api.app.settings(&actor, id).await?;
+    let shown = api.app.device_settings(&actor, id).await?;
     Ok(Tagged(shown.desired_version, shown.into()))
 }
 
@@ -103,7 +103,10 @@ pub(crate) async fn put(
         backlight_s: body.backlight_s,
         auto_off_min: body.auto_off_min,
     };
-    let (shown, order) = api.app.configure(&actor, id, version, wanted).await?;
+    let (shown, order) = api
+        .app
+        .configure_device(&actor, id, version, wanted)
+        .await?;
     let tagged = Tagged(shown.desired_version, SettingsView::from(shown));
     let mut response = (StatusCode::ACCEPTED, tagged).into_response();
     let location = format!("{PREFIX}{}", command::path(order));

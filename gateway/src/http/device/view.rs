@@ -22,7 +22,7 @@ pub(crate) struct DeviceView {
     life: String,
     organization: Option<Uuid>,
     /// Times it was unbound.
-    generation: u32,
+    generation: i64,
     revoked_at: Option<Time>,
     /// What its screen says, worked out from what is known (DEV-2).
     #[schema(example = "please_grant")]
@@ -67,21 +67,31 @@ pub(crate) struct LastPosition {
     at: Option<Time>,
 }
 
+impl LastPosition {
+    fn read(report: &Report) -> Option<Self> {
+        let position = PositionView::read(report.lat_e7, report.lon_e7, report.accuracy)?;
+        Some(Self {
+            position,
+            at: Time::opt(report.position_at),
+        })
+    }
+}
+
 /// What the device said of itself.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReportView {
-    firmware: Option<u32>,
-    hardware: Option<u16>,
+    firmware: Option<i64>,
+    hardware: Option<i32>,
     /// Times it had started.
-    boot: Option<u32>,
+    boot: Option<i64>,
     /// Percent.
-    battery: Option<u8>,
+    battery: Option<i32>,
     /// dBm.
-    rssi: Option<i16>,
+    rssi: Option<i32>,
     /// Sequence number of its oldest record.
-    log_first: Option<u32>,
+    log_first: Option<i64>,
     /// Sequence number of its next record.
-    log_next: Option<u32>,
+    log_next: Option<i64>,
     /// Presses that found the log full: index 0 without abnormal class, 1 to 10 the classes.
     #[schema(value_type = Vec<u16>)]
     counted: Option<serde_json::Value>,
@@ -116,7 +126,7 @@ impl From<DeviceShown> for DeviceView {
         } = shown;
         let known = report.as_ref();
         Self {
-            id: DeviceRef(device.id),
+            id: DeviceRef(device.key()),
             screen: screen.as_str().to_owned(),
             connected: known.is_some_and(|report| report.connected),
             last_contact_at: Time::opt(known.and_then(|report| report.last_contact_at)),
@@ -129,23 +139,17 @@ impl From<DeviceShown> for DeviceView {
                 desired: device.desired_offline,
                 reported: known.and_then(|report| report.offline_mode),
             },
-            position: known.and_then(|report| {
-                let (place, accuracy) = report.position?;
-                Some(LastPosition {
-                    position: PositionView::new(place, accuracy),
-                    at: Time::opt(report.position_at),
-                })
-            }),
+            position: known.and_then(LastPosition::read),
             model: device.model,
             serial: device.serial,
             name: device.name,
             note: device.note,
-            life: device.state.life.as_str().to_owned(),
-            organization: device.state.organization.map(|id| id.0),
-            generation: device.state.generation,
+            life: device.life,
+            organization: device.organization_id,
+            generation: device.generation,
             revoked_at: Time::opt(device.revoked_at),
             version: device.version,
-            created_at: Time(device.created_at),
+            created_at: Time::at(device.created_at),
             reported: report.map(ReportView::from),
         }
     }

@@ -63,5 +63,8 @@ async fn health_metrics_and_readiness_answer_without_a_token() {
     assert_eq!(draining.status, 503);
     assert_eq!(draining.body["draining"], true);
     let metrics = get("/metrics").await.text;
-    assert!(metrics.contains("sealgate_http_requests_total{"), "{metrics}");
+    assert!(
+        metrics.contains("sealgate_http_requests_total{"),
+        "{metrics}"
+    );
 }

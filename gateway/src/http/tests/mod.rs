@@ -19,10 +19,15 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::{
-    app::{Actor, App, Settings, access::{Scope, Scopes}, token::NewToken},
+    app::{
+        Actor, App, Settings,
+        access::{Scope, Scopes},
+        token::NewToken,
+    },
     clock::TestClock,
     config::{HttpConfig, StoreConfig},
     providers::Providers,
+    store::{Lane, StoreError, device, report},
     telemetry::Metrics,
 };
 
@@ -59,7 +64,7 @@ impl World {
             secret: [7; 32],
             sms_inbox: true,
         };
-        let app = App::new(store, clock.clone(), Providers::memory(), settings);
+        let app = App::new(store, clock.clone(), Providers::memory()).with_settings(settings);
         let router = router(Api::new(app.clone(), Arc::new(Metrics::new()), config));
         let mut world = Self {
             app,
@@ -140,7 +145,9 @@ impl World {
         let organization = self.organization(grants_required).await;
         let device = self.device().await;
         let path = format!("/api/v1/devices/{device}/deliver");
-        let answer = self.post(&path, json!({"organization": organization})).await;
+        let answer = self
+            .post(&path, json!({"organization": organization}))
+            .await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         self.connect(device, true).await;
         self.make_bound(device).await;
@@ -160,6 +167,37 @@ impl World {
     async fn newest_message(&self) -> Option<String> {
         let inbox = self.get("/api/v1/sms-inbox").await;
         inbox.body["items"][0]["text"].as_str().map(str::to_owned)
+    }
+
+    /// The device's session begins or ends.
+    async fn connect(&self, device: &str, connected: bool) {
+        let id = id(device);
+        self.app
+            .store
+            .write(Lane::Normal, |tx| async move {
+                let mut row = report::lock(&tx, id).await?.expect("a report");
+                row.connected = connected;
+                report::save(&tx, &row).await
+            })
+            .await
+            .map_err(|error: StoreError| error)
+            .unwrap();
+    }
+
+    /// The device says it was bound.
+    async fn make_bound(&self, device: &str) {
+        let id = id(device);
+        self.app
+            .store
+            .write(Lane::Normal, |tx| async move {
+                let mut row = device::lock(&tx, id).await?.expect("a device");
+                let bound = row.state()?.bound().expect("it can be bound");
+                row.set_state(bound);
+                device::save(&tx, &mut row).await
+            })
+            .await
+            .map_err(|error: StoreError| error)
+            .unwrap();
     }
 
     fn pass(&self, time: Duration) {
@@ -252,7 +290,12 @@ impl Answer {
     /// Asserts a refusal of that status and code, in its proper form.
     #[track_caller]
     fn refused(&self, status: u16, code: &str) {
-        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{}", self.text);
+        assert_eq!(
+            (self.status.as_u16(), self.code()),
+            (status, code),
+            "{}",
+            self.text
+        );
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["type"], format!("urn:sealgate:problem:{code}"));
         assert_eq!(self.body["instance"], self.header("x-request-id"));

@@ -70,7 +70,13 @@ fn read(document: &Value, path: &str, method: Method, operation: &Value) -> Oper
     let path = path.replace("{device}", EXAMPLE_DEVICE);
     let path = path
         .split('/')
-        .map(|part| if part.starts_with('{') { EXAMPLE_ID } else { part })
+        .map(|part| {
+            if part.starts_with('{') {
+                EXAMPLE_ID
+            } else {
+                part
+            }
+        })
         .collect::<Vec<_>>()
         .join("/");
     // A stream would never end.
@@ -177,7 +183,12 @@ async fn every_example_of_a_body_is_accepted_by_its_reader() {
     for operation in operations().iter().filter(|o| o.body.is_some()) {
         let answer = operation.call(&world, Some(&world.admin)).await;
         let unread = ["malformed_json", "unsupported_media_type", "invalid_path"];
-        assert!(!unread.contains(&answer.code()), "{}: {}", operation.name(), answer.text);
+        assert!(
+            !unread.contains(&answer.code()),
+            "{}: {}",
+            operation.name(),
+            answer.text
+        );
     }
 }
 
@@ -207,7 +218,14 @@ async fn a_field_nobody_knows_is_refused_everywhere() {
 async fn a_query_parameter_nobody_knows_is_refused_by_every_listing() {
     let world = World::new().await;
     for operation in operations().iter().filter(|o| o.method == Method::GET) {
-        let listing = ["/devices", "/stamps", "/grants", "/audit", "/abnormal", "/commands"];
+        let listing = [
+            "/devices",
+            "/stamps",
+            "/grants",
+            "/audit",
+            "/abnormal",
+            "/commands",
+        ];
         if !listing.iter().any(|end| operation.path.ends_with(end)) {
             continue;
         }
@@ -257,6 +275,10 @@ async fn a_token_of_one_organization_never_sees_another() {
         let answer = world.call("POST", &path).as_token(&token).send().await;
         answer.refused(404, "not_found");
     }
-    let devices = world.call("GET", "/api/v1/devices").as_token(&token).send().await;
+    let devices = world
+        .call("GET", "/api/v1/devices")
+        .as_token(&token)
+        .send()
+        .await;
     assert_eq!(devices.body["items"], json!([]));
 }

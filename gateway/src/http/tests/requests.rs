@@ -27,7 +27,10 @@ async fn titles_are_chinese_unless_english_is_asked_for() {
         )
     };
     assert_eq!(title("en-GB").await, ("Not found".into(), "en".into()));
-    assert_eq!(title("zh-CN,en;q=0.5").await, ("未找到".into(), "zh".into()));
+    assert_eq!(
+        title("zh-CN,en;q=0.5").await,
+        ("未找到".into(), "zh".into())
+    );
     assert_eq!(title("fr").await.0, "未找到");
 }
 
@@ -39,7 +42,10 @@ async fn rules_bring_their_own_titles_and_ids() {
     let answer = call.header("accept-language", "en").send().await;
     answer.refused(422, "organization_name_invalid");
     assert_eq!(answer.body["rule"], "ORG-7");
-    assert_eq!(answer.body["title"], "an organization's name has 1 to 80 characters");
+    assert_eq!(
+        answer.body["title"],
+        "an organization's name has 1 to 80 characters"
+    );
     let answer = world.post(ORGANIZATIONS, body).await;
     assert_eq!(answer.body["title"], "单位名称须为1至80个字符");
 }

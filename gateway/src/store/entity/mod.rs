@@ -13,6 +13,7 @@ pub mod log_quarantine;
 pub mod member;
 pub mod organization;
 pub mod outbox;
+pub mod reading_mark;
 pub mod stamp;
 pub mod use_grant;
 pub mod verification_code;

@@ -1,0 +1,137 @@
+//! Verification codes to the owner's phone. Only a keyed hash is stored; the message goes out after the commit.
+
+use hmac::{Hmac, Mac};
+use sealgate_domain::{
+    CodeId, DeviceId, Millis, OrganizationId, RuleError,
+    code::{self as rules, Code, Purpose},
+    member::Phone,
+};
+use serde_json::json;
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::{
+    providers::sms::{Message, Template},
+    store::{Lane, Topic, Tx, code, device, member, organization},
+};
+
+use super::{Actor, App, AppError, Change, access::Permission};
+
+/// A code on its way.
+#[derive(Debug, Clone)]
+pub struct CodeSent {
+    /// Its id.
+    pub id: CodeId,
+    /// To whom.
+    pub phone: Phone,
+    /// Good until.
+    pub expires_at: Millis,
+}
+
+fn keyed(secret: &[u8; 32], id: Uuid, digits: &str) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("any key length will do");
+    mac.update(id.as_bytes());
+    mac.update(digits.as_bytes());
+    mac
+}
+
+/// The digits were entered for a device: right or wrong, the try counts. The inner result is the rule's answer and
+/// must be committed either way.
+pub(super) async fn enter(
+    tx: &Tx,
+    secret: &[u8; 32],
+    device: &device::Row,
+    digits: &str,
+    now: Millis,
+) -> Result<Result<(), RuleError>, AppError> {
+    let organization = device.organization().ok_or(AppError::NotFound("device"))?;
+    let owner = member::owner(tx, organization).await?;
+    let owner = owner.ok_or(AppError::Conflict("the organization has no owner"))?;
+    let purpose = Purpose::OfflineMode;
+    let Some(mut row) = code::newest(tx, organization, &owner.phone, purpose).await? else {
+        return Ok(Err(RuleError::CodeWrong));
+    };
+    let meant = row.device_id.is_none_or(|id| id == device.id);
+    let right = keyed(secret, row.id, digits)
+        .verify_slice(&row.code_hash)
+        .is_ok();
+    let (state, answer) = row.state().enter(meant && right, now);
+    row.set_state(state);
+    code::save(tx, &row).await?;
+    Ok(answer)
+}
+
+impl App {
+    /// Sends a code to the owner's phone, for a device or for any.
+    ///
+    /// # Errors
+    /// No access, no such organization, too soon after the last, the provider, or the database.
+    pub async fn send_code(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        purpose: Purpose,
+        device: Option<DeviceId>,
+    ) -> Result<CodeSent, AppError> {
+        actor.may(Permission::SendCode)?;
+        actor.must_see(Some(organization), "organization")?;
+        let now = self.clock.now();
+        let id = Actor::system().new_id(now);
+        let digits = rules::digits(rand::random());
+        let hash = keyed(&self.settings.secret, id, &digits)
+            .finalize()
+            .into_bytes()
+            .to_vec();
+        let (sent, row) = self
+            .change(Lane::Normal, |tx| {
+                let (actor, hash) = (actor.clone(), hash.clone());
+                async move {
+                    let known = organization::lock(&tx, organization).await?;
+                    known.ok_or(AppError::NotFound("organization"))?;
+                    let owner = member::owner(&tx, organization).await?;
+                    let owner = owner.ok_or(AppError::Conflict("the organization has no owner"))?;
+                    let last = code::newest(&tx, organization, &owner.phone, purpose).await?;
+                    let last = last.map(|row| Millis(row.created_at));
+                    let fresh = Code::issue(last, now)?;
+                    let row = code::Row {
+                        id,
+                        organization_id: organization.0,
+                        device_id: device.map(DeviceId::to_key),
+                        phone: owner.phone,
+                        purpose: purpose.as_str().to_owned(),
+                        code_hash: hash,
+                        expires_at: fresh.expires_at.0,
+                        tries_left: i32::from(fresh.tries_left),
+                        used_at: None,
+                        created_at: now.0,
+                    };
+                    code::insert(&tx, &row).await?;
+                    let phone = Phone::parse(&row.phone)?;
+                    let change = Change {
+                        at: now,
+                        organization: Some(organization),
+                        device,
+                        action: "code.send",
+                        subject: id.to_string(),
+                        detail: json!({"purpose": purpose.as_str(), "phone": phone.masked()}),
+                    };
+                    change.record(&tx, &actor, Topic::Organization).await?;
+                    let sent = CodeSent {
+                        id: CodeId(id),
+                        phone,
+                        expires_at: fresh.expires_at,
+                    };
+                    Ok((sent, row))
+                }
+            })
+            .await?;
+        let message = Message {
+            phone: row.phone,
+            template: Template::Code,
+            text: format!("【Sealgate】验证码 {digits}，5分钟内有效，请勿告知他人。"),
+            at: now,
+        };
+        self.providers.sms.send(message).await?;
+        Ok(sent)
+    }
+}

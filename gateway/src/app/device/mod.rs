@@ -1,0 +1,279 @@
+//! Devices as people see them, and what can be ordered of them.
+//!
+//! An order is a row written in the transaction that decided it; whether the device is connected is read from its
+//! report, and a one-shot without a live session is refused at once.
+
+mod fleet;
+mod order;
+mod settings;
+
+use std::collections::HashMap;
+
+use sealgate_domain::{
+    CommandId, DeviceId, Millis, RuleError, device as rules,
+    grant::Flags,
+    screen::{Screen, ScreenFacts, screen},
+};
+use serde_json::{Value, json};
+
+use crate::store::{Lane, Reader, Topic, Tx, command::Row as Command, device, grant, report};
+
+use super::{
+    Actor, App, AppError, Change,
+    access::Permission,
+    command::{Issue, enqueue},
+    order::Order,
+};
+
+pub use crate::store::{
+    device::{DeviceFilter, Row as Device},
+    report::Row as Report,
+};
+pub use fleet::{Imported, NewDevice};
+pub use settings::SettingsShown;
+
+/// A device with what it reported.
+#[derive(Debug, Clone)]
+pub struct DeviceShown {
+    /// What it is and what is wanted of it.
+    pub device: Device,
+    /// What it reported.
+    pub report: Option<Report>,
+    /// What its screen says (DEV-2).
+    pub screen: Screen,
+}
+
+/// What to change; `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// A manager's note.
+    pub note: Option<String>,
+}
+
+impl App {
+    /// Devices behind `after`.
+    ///
+    /// # Errors
+    /// No access, a foreign organization, or the database.
+    pub async fn devices(
+        &self,
+        actor: &Actor,
+        filter: DeviceFilter,
+        after: Option<DeviceId>,
+        limit: u32,
+    ) -> Result<Vec<DeviceShown>, AppError> {
+        actor.may(Permission::ReadDevices)?;
+        let filter = DeviceFilter {
+            organization: actor.narrowed(filter.organization)?,
+            ..filter
+        };
+        let reader = self.store.read();
+        let rows = device::list(&reader, &filter, after, limit.into()).await?;
+        shown(&reader, rows, self.clock.now()).await
+    }
+
+    /// One device.
+    ///
+    /// # Errors
+    /// No access, no such device, or the database.
+    pub async fn device(&self, actor: &Actor, id: DeviceId) -> Result<DeviceShown, AppError> {
+        actor.may(Permission::ReadDevices)?;
+        let row = self.seen(actor, id).await?;
+        self.show(row).await
+    }
+
+    /// Renames a device, edits its note (MGMT-1).
+    ///
+    /// # Errors
+    /// No access, no such device, a rule, or the database.
+    pub async fn update_device(
+        &self,
+        actor: &Actor,
+        id: DeviceId,
+        change: DeviceChange,
+    ) -> Result<DeviceShown, AppError> {
+        actor.may(Permission::EditDevice)?;
+        let now = self.clock.now();
+        let name = change.name.as_deref().map(rules::name).transpose()?;
+        let note = change.note.as_deref().map(rules::note).transpose()?;
+        let row = self.change(Lane::Normal, |tx| {
+            let (actor, name, note) = (actor.clone(), name.clone(), note.clone());
+            async move {
+                let mut row = load(&tx, &actor, id).await?;
+                row.name = name.unwrap_or(row.name);
+                row.note = note.unwrap_or(row.note);
+                device::save(&tx, &mut row).await?;
+                let detail = json!({"name": row.name, "note": row.note});
+                note_change(&tx, &actor, &row, ("device.update", detail), now).await?;
+                Ok(row)
+            }
+        });
+        self.show(row.await?).await
+    }
+
+    /// One device the actor may know of.
+    pub(super) async fn seen(&self, actor: &Actor, id: DeviceId) -> Result<Device, AppError> {
+        let found = device::find(&self.store.read(), id).await?;
+        visible(found, actor)
+    }
+
+    pub(super) async fn show(&self, row: Device) -> Result<DeviceShown, AppError> {
+        let rows = shown(&self.store.read(), vec![row], self.clock.now()).await?;
+        rows.into_iter().next().ok_or(AppError::NotFound("device"))
+    }
+}
+
+fn visible(found: Option<Device>, actor: &Actor) -> Result<Device, AppError> {
+    let row = found.ok_or(AppError::NotFound("device"))?;
+    actor.must_see(row.organization(), "device")?;
+    Ok(row)
+}
+
+/// Loads a device the actor may know of, kept from others until the commit.
+pub(super) async fn load(tx: &Tx, actor: &Actor, id: DeviceId) -> Result<Device, AppError> {
+    visible(device::lock(tx, id).await?, actor)
+}
+
+/// Has it a live session?
+pub(super) async fn connected(r: &Reader, id: DeviceId) -> Result<bool, AppError> {
+    let report = report::find(r, id).await?;
+    Ok(report.is_some_and(|report| report.connected))
+}
+
+/// Audit and event of a change to a device.
+pub(super) async fn note_change(
+    tx: &Tx,
+    actor: &Actor,
+    row: &Device,
+    (action, detail): (&'static str, Value),
+    at: Millis,
+) -> Result<(), AppError> {
+    let change = Change {
+        at,
+        organization: row.organization(),
+        device: Some(row.key()),
+        action,
+        subject: row.key().to_string(),
+        detail,
+    };
+    Ok(change.record(tx, actor, Topic::Device).await?)
+}
+
+/// The command this very request has written already, when it is sent again.
+pub(super) async fn repeated(
+    tx: &Tx,
+    actor: &Actor,
+    now: Millis,
+) -> Result<Option<Command>, AppError> {
+    if actor.request.is_none() {
+        return Ok(None);
+    }
+    let id = CommandId(actor.new_id(now));
+    Ok(crate::store::command::find(tx, id).await?)
+}
+
+/// The same order, still on its way: it is not given twice. Another order of the same kind is in the way.
+pub(super) async fn on_its_way(
+    tx: &Tx,
+    row: &Device,
+    order: &Order,
+) -> Result<Option<Command>, AppError> {
+    let live = crate::store::command::live_of(tx, row.key()).await?;
+    let name = order.op().as_str();
+    let Some(found) = live.into_iter().find(|command| command.op == name) else {
+        return Ok(None);
+    };
+    if found.args == order.to_json() {
+        Ok(Some(found))
+    } else {
+        Err(AppError::Conflict("an order of this kind is on its way"))
+    }
+}
+
+/// Writes an order down, with its audit row and event.
+pub(super) async fn issue(
+    tx: &Tx,
+    actor: &Actor,
+    row: &mut Device,
+    order: &Order,
+    (action, detail): (&'static str, Value),
+    at: Millis,
+) -> Result<Command, AppError> {
+    let issue = Issue {
+        id: CommandId(actor.new_id(at)),
+        by: actor.label(),
+        at,
+    };
+    let command = enqueue(tx, row, order, &issue).await?;
+    note_change(tx, actor, row, (action, detail), at).await?;
+    Ok(command)
+}
+
+async fn shown(r: &Reader, rows: Vec<Device>, now: Millis) -> Result<Vec<DeviceShown>, AppError> {
+    let ids: Vec<_> = rows.iter().map(Device::key).collect();
+    let mut reports: HashMap<_, _> = report::of(r, &ids)
+        .await?
+        .into_iter()
+        .map(|report| (report.device(), report))
+        .collect();
+    let mut grants = HashMap::new();
+    for row in grant::open_of_all(r, &ids).await? {
+        // In order of their numbers: the newest stays.
+        grants.insert(row.device(), row);
+    }
+    rows.into_iter()
+        .map(|device| {
+            let report = reports.remove(&device.key());
+            let grant = grants.get(&device.key());
+            let screen = screen(&facts(&device, report.as_ref(), grant, now)?);
+            Ok(DeviceShown {
+                device,
+                report,
+                screen,
+            })
+        })
+        .collect()
+}
+
+fn facts(
+    device: &Device,
+    report: Option<&Report>,
+    grant: Option<&grant::Row>,
+    now: Millis,
+) -> Result<ScreenFacts, AppError> {
+    let storage_full = report.is_some_and(|report| {
+        let held = report.log_next.zip(report.log_first);
+        let held = held.map(|(next, first)| next - first);
+        held.zip(report.log_capacity)
+            .is_some_and(|(held, capacity)| held >= capacity)
+    });
+    Ok(ScreenFacts {
+        life: device.state()?.life,
+        locked: report.and_then(|report| report.locked) == Some(true),
+        storage_full,
+        connected: report.is_some_and(|report| report.connected),
+        offline_mode: report.and_then(|report| report.offline_mode) == Some(true),
+        grant: grant.map(|grant| grant.state().state(now)),
+        fingerprint: grant.is_some_and(|grant| grant.flags().has(Flags::FINGERPRINT)),
+    })
+}
+
+/// A reason people give, trimmed.
+fn reason(text: &str) -> Result<String, AppError> {
+    let text = text.trim();
+    if text.chars().count() > 200 {
+        return Err(AppError::invalid("reason", "at most 200 characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The rule of one-shots: no session, no order.
+fn need_session(connected: bool) -> Result<(), RuleError> {
+    if connected {
+        Ok(())
+    } else {
+        Err(RuleError::DeviceOffline)
+    }
+}
