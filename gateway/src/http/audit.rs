@@ -13,7 +13,7 @@ use super::{
     Api,
     answer::Refusals,
     auth::Caller,
-    extract::Query,
+    extract::Params,
     paging::{self, Cursors, Page},
     problem::Problem,
     values::{DeviceRef, Time},
@@ -79,7 +79,7 @@ pub(crate) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
     uri: Uri,
-    Query(query): Query<AuditQuery>,
+    Params(query): Params<AuditQuery>,
 ) -> Result<Json<Page<AuditView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;

@@ -12,7 +12,7 @@ use super::{
     Api,
     answer::{Refusals, accepted},
     auth::Caller,
-    extract::{Path, Query},
+    extract::{Params, Path},
     paging::{self, Cursors, Page},
     problem::Problem,
     values::{DeviceRef, EXAMPLE_DEVICE, EXAMPLE_ID, Time},
@@ -108,7 +108,7 @@ pub(crate) async fn list(
     Caller(actor): Caller,
     uri: Uri,
     Path(DeviceRef(device)): Path<DeviceRef>,
-    Query(query): Query<CommandQuery>,
+    Params(query): Params<CommandQuery>,
 ) -> Result<Json<Page<CommandView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;

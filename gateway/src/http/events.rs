@@ -27,7 +27,7 @@ use crate::app::{
 use super::{
     Api,
     auth::Caller,
-    extract::Query,
+    extract::Params,
     problem::{Problem, ProblemDocument},
     values::{DeviceRef, Time},
 };
@@ -106,7 +106,7 @@ pub(crate) async fn follow(
     State(api): State<Api>,
     Caller(actor): Caller,
     headers: HeaderMap,
-    Query(query): Query<EventQuery>,
+    Params(query): Params<EventQuery>,
 ) -> Result<Response, Problem> {
     let filter = api.app.event_filter(&actor, query.topics.as_deref())?;
     let after = match last_event_id(&headers)?.or(query.after) {

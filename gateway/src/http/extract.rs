@@ -91,9 +91,9 @@ fn malformed(error: &serde_json::Error) -> Problem {
 
 /// Query parameters.
 #[derive(Debug)]
-pub(crate) struct Query<T>(pub(crate) T);
+pub(crate) struct Params<T>(pub(crate) T);
 
-impl<S, T> FromRequestParts<S> for Query<T>
+impl<S, T> FromRequestParts<S> for Params<T>
 where
     S: Send + Sync,
     T: DeserializeOwned,

@@ -21,7 +21,7 @@ use super::{
     answer::{Refusals, accepted, created},
     auth::Caller,
     command,
-    extract::{Body, Path, Query},
+    extract::{Body, Params, Path},
     paging::{self, Cursors, Page},
     problem::Problem,
     values::{DeviceRef, EXAMPLE_ID, RegionView, Time},
@@ -230,7 +230,7 @@ pub(crate) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
     uri: Uri,
-    Query(query): Query<GrantQuery>,
+    Params(query): Params<GrantQuery>,
 ) -> Result<Json<Page<GrantView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;

@@ -3,7 +3,7 @@
 use utoipa::{
     OpenApi,
     openapi::{
-        self, HttpMethod, ObjectBuilder, Required,
+        self, ObjectBuilder, Required,
         path::{Operation, ParameterBuilder, ParameterIn, PathItem},
         schema::Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -86,24 +86,4 @@ fn changes(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     ]
     .into_iter()
     .flatten()
-}
-
-/// Every operation of the document with its method and path.
-pub(crate) fn operations(document: &openapi::OpenApi) -> Vec<(HttpMethod, &str, &Operation)> {
-    let mut all = Vec::new();
-    for (path, item) in &document.paths.paths {
-        let methods = [
-            (HttpMethod::Get, &item.get),
-            (HttpMethod::Post, &item.post),
-            (HttpMethod::Put, &item.put),
-            (HttpMethod::Patch, &item.patch),
-            (HttpMethod::Delete, &item.delete),
-        ];
-        for (method, operation) in methods {
-            if let Some(operation) = operation {
-                all.push((method, path.as_str(), operation));
-            }
-        }
-    }
-    all
 }

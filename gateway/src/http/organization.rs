@@ -13,7 +13,7 @@ use super::{
     answer::{Refusals, created},
     auth::Caller,
     etag::{IfMatch, Tagged},
-    extract::{Body, Path, Query},
+    extract::{Body, Params, Path},
     paging::{self, Cursors, Page},
     problem::Problem,
     values::{EXAMPLE_ID, Time},
@@ -122,7 +122,7 @@ pub(crate) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
     uri: Uri,
-    Query(query): Query<OrganizationQuery>,
+    Params(query): Params<OrganizationQuery>,
 ) -> Result<Json<Page<OrganizationView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;

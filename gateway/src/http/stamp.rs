@@ -13,7 +13,7 @@ use super::{
     Api,
     answer::Refusals,
     auth::Caller,
-    extract::{Body, Path, Query},
+    extract::{Body, Params, Path},
     paging::{self, Cursors, Page},
     problem::Problem,
     values::{DeviceRef, EXAMPLE_DEVICE, PositionView, Time},
@@ -191,7 +191,7 @@ pub(crate) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
     uri: Uri,
-    Query(query): Query<StampQuery>,
+    Params(query): Params<StampQuery>,
 ) -> Result<Json<Page<StampView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;
@@ -224,7 +224,7 @@ pub(crate) async fn of_device(
     Caller(actor): Caller,
     uri: Uri,
     Path(DeviceRef(device)): Path<DeviceRef>,
-    Query(query): Query<LogQuery>,
+    Params(query): Params<LogQuery>,
 ) -> Result<Json<Page<StampView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;
@@ -291,7 +291,7 @@ pub(crate) async fn abnormal(
     State(api): State<Api>,
     Caller(actor): Caller,
     uri: Uri,
-    Query(query): Query<AbnormalQuery>,
+    Params(query): Params<AbnormalQuery>,
 ) -> Result<Json<AbnormalPage>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;

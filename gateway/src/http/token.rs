@@ -20,7 +20,7 @@ use super::{
     Api,
     answer::{Refusals, created},
     auth::Caller,
-    extract::{Body, Path, Query},
+    extract::{Body, Params, Path},
     idempotency::Sensitive,
     paging::{self, Cursors, Page},
     problem::Problem,
@@ -142,7 +142,7 @@ pub(crate) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
     uri: Uri,
-    Query(query): Query<TokenQuery>,
+    Params(query): Params<TokenQuery>,
 ) -> Result<Json<Page<TokenView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;

@@ -18,7 +18,7 @@ use super::{
     answer::Refusals,
     auth::Caller,
     etag::Tagged,
-    extract::{Body, Path, Query},
+    extract::{Body, Params, Path},
     paging::{self, Cursors, Page},
     problem::Problem,
     values::{DeviceRef, EXAMPLE_DEVICE},
@@ -63,7 +63,7 @@ pub(crate) async fn list(
     State(api): State<Api>,
     Caller(actor): Caller,
     uri: Uri,
-    Query(query): Query<DeviceQuery>,
+    Params(query): Params<DeviceQuery>,
 ) -> Result<Json<Page<DeviceView>>, Problem> {
     let listing = Cursors::listing(&uri);
     let limit = paging::limit(query.limit)?;
