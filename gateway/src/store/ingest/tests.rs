@@ -469,8 +469,8 @@ fn lists_of_stamps_filter_and_go_on_behind_their_last_row() {
             .await,
             0
         );
-        let newest = stamp::log_of(reader, seal.id, None, 2).await.unwrap();
-        let older = stamp::log_of(reader, seal.id, Some((1, newest[1].seq())), 2)
+        let newest = stamp::log_of(reader, seal.id, None, None, 2).await.unwrap();
+        let older = stamp::log_of(reader, seal.id, None, Some((1, newest[1].seq())), 2)
             .await
             .unwrap();
         let seqs: Vec<_> = newest.iter().chain(&older).map(stamp::Row::seq).collect();
