@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::Uri};
 use data_encoding::HEXLOWER;
 use sealgate_domain::{DeviceId, OrganizationId};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::audit::AuditRow;
@@ -59,7 +59,7 @@ impl From<AuditRow> for AuditView {
 }
 
 /// Which changes.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {

@@ -1,5 +1,7 @@
 //! Bearer tokens: who is calling, and how often.
 
+use std::time::Duration;
+
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
@@ -21,7 +23,7 @@ pub(crate) async fn authenticated(
     let actor = api.app.authenticate(secret).await?;
     api.limiter
         .take(&actor.id, api.app.clock.monotonic())
-        .map_err(|wait| AppError::TooOften(wait.as_secs() + 1))?;
+        .map_err(|wait| AppError::TooOften(seconds(wait)))?;
     request.extensions_mut().insert(Caller(actor));
     Ok(next.run(request).await)
 }
@@ -50,4 +52,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             .cloned()
             .ok_or_else(|| Problem::of_status(StatusCode::UNAUTHORIZED))
     }
+}
+
+/// Whole seconds, rounded up: who waits so long is not told to wait again.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::Uri, response::Response};
 use sealgate_domain::CommandId;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::orders::Command;
@@ -76,7 +76,7 @@ pub(crate) fn path(id: CommandId) -> String {
 }
 
 /// Which commands.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CommandQuery {

@@ -11,7 +11,7 @@ use sealgate_domain::{
     grant::{Flags, GrantState, Region, Terms},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::grant::{GrantFilter, GrantShown, NewGrant, region_of};
@@ -126,6 +126,7 @@ pub(crate) struct Document {
 pub(crate) struct NewGrantBody {
     device: DeviceRef,
     /// Who may stamp.
+    #[schema(example = json!(EXAMPLE_ID))]
     member: Uuid,
     /// Stamps: 0 (unlimited) to 500.
     #[schema(maximum = 500, example = 10)]
@@ -160,7 +161,7 @@ pub(crate) struct NewGrantBody {
 }
 
 /// Which grants.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct GrantQuery {

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::Uri, response::Response};
 use sealgate_domain::OrganizationId;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::organization::{NewOrganization, Organization, OrganizationChange};
@@ -84,7 +84,7 @@ pub(crate) struct OrganizationPatch {
 }
 
 /// Which organizations.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrganizationQuery {

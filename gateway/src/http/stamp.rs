@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::Uri};
 use data_encoding::HEXLOWER;
 use sealgate_domain::{GrantId, MemberId, OrganizationId, stamp::AbnormalKind};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::stamps::{Facts, Stamp, StampFilter};
@@ -135,7 +135,7 @@ impl From<Stamp> for StampView {
 }
 
 /// Which records.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct StampQuery {
@@ -205,7 +205,7 @@ pub(crate) async fn list(
 }
 
 /// Which part of a log.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LogQuery {
@@ -252,7 +252,7 @@ pub(crate) struct AbnormalPage {
 }
 
 /// Which abnormal use.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AbnormalQuery {

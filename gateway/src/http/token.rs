@@ -8,7 +8,7 @@ use axum::{
 };
 use sealgate_domain::{OrganizationId, TokenId};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::{
@@ -89,7 +89,7 @@ pub(crate) struct MadeToken {
 }
 
 /// Which tokens.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TokenQuery {

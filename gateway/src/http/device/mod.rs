@@ -8,7 +8,7 @@ mod view;
 use axum::{Json, extract::State, http::Uri};
 use sealgate_domain::{DeviceId, OrganizationId, device::Life};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::device::{DeviceChange, DeviceFilter};
@@ -27,7 +27,7 @@ use super::{
 pub(crate) use view::DeviceView;
 
 /// Which devices.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeviceQuery {

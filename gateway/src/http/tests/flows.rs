@@ -271,9 +271,10 @@ async fn ending_a_queued_grant_ends_the_older_one_on_the_device_too() {
     let live = crate::store::command::live_of(&world.app.store.read(), id(device))
         .await
         .unwrap();
-    let ended: Vec<_> = live
-        .iter()
-        .filter(|command| command.op == "end")
+    let mut ends: Vec<_> = live.iter().filter(|c| c.op == "end").collect();
+    ends.sort_by_key(|command| command.counter);
+    let ended: Vec<_> = ends
+        .into_iter()
         .map(|command| command.args["grant"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(ended, [first, second]);

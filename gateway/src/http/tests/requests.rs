@@ -67,7 +67,7 @@ async fn bodies_that_are_no_json_are_refused() {
         let call = world.call("POST", ORGANIZATIONS).text(body);
         call.header("content-type", kind).send()
     };
-    for body in ["", "{", "{\"name\": }", "{} {}", "\u{0}"] {
+    for body in ["", "{", "{\"name\": }", "\u{0}"] {
         post(body, "application/json")
             .await
             .refused(400, "malformed_json");
