@@ -100,3 +100,16 @@ impl Config {
         self.under_data(Path::new("run/addresses.json"))
     }
 }
+
+/// Compares a shipped text with what the code makes of it; with `SEALGATE_WRITE_SNAPSHOTS` set it is written anew.
+#[cfg(test)]
+pub(crate) fn snapshot(path: &str, text: &str) {
+    if std::env::var_os("SEALGATE_WRITE_SNAPSHOTS").is_some() {
+        std::fs::write(path, text).expect("a writable source tree");
+    }
+    let shipped = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(
+        text, shipped,
+        "run again with SEALGATE_WRITE_SNAPSHOTS=1 and look at {path}"
+    );
+}

@@ -75,11 +75,7 @@ mod tests {
 
     #[test]
     fn the_shipped_example_shows_every_default() {
-        let shipped = include_str!("../../sealgate.toml");
-        assert_eq!(
-            shipped,
-            Config::example(),
-            "write it anew with `sealgate config print --example`"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/sealgate.toml");
+        crate::config::snapshot(path, &Config::example());
     }
 }

@@ -8,7 +8,13 @@ use clap::{Args, Subcommand, ValueEnum};
 #[derive(Debug, Clone, Default, Args)]
 pub(in crate::cli) struct SettingsArgs {
     /// Settings file; without it the defaults and the environment count
-    #[arg(long, short = 'c', value_name = "FILE", env = "SEALGATE_CONFIG")]
+    #[arg(
+        long,
+        short = 'c',
+        value_name = "FILE",
+        env = "SEALGATE_CONFIG",
+        hide_env_values = true
+    )]
     pub(in crate::cli) config: Option<PathBuf>,
 }
 

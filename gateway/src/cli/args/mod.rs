@@ -27,7 +27,13 @@ pub(super) struct Global {
     #[arg(long, global = true, value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
     /// Address of the running gateway, as http://127.0.0.1:8080 [default: found in the data folder]
-    #[arg(long, global = true, env = "SEALGATE_API", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "SEALGATE_API",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub(super) api: Option<String>,
     /// API token [default: found in the data folder]
     #[arg(
@@ -39,7 +45,13 @@ pub(super) struct Global {
     )]
     pub(super) token: Option<String>,
     /// Data folder of the gateway
-    #[arg(long, global = true, env = "SEALGATE_DATA", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "SEALGATE_DATA",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
     pub(super) data: Option<PathBuf>,
     /// Do not ask before something is destroyed
     #[arg(long, short = 'y', global = true)]
