@@ -54,7 +54,7 @@ pub(super) fn filter(level: &str) -> Result<EnvFilter, InvalidFilter> {
     let directives = if level.contains(['=', ',']) {
         level.to_owned()
     } else {
-        format!("warn,sealgate={level},sealgate_codec={level}")
+        format!("warn,rustls=error,sealgate={level},sealgate_codec={level}")
     };
     EnvFilter::try_new(&directives).map_err(|source| InvalidFilter {
         filter: level.to_owned(),
