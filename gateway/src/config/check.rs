@@ -161,12 +161,6 @@ impl Config {
             1 << 30,
         );
         found.range(
-            "http.request_timeout_ms",
-            self.http.request_timeout_ms,
-            100,
-            600_000,
-        );
-        found.range(
             "http.token_rate",
             u64::from(self.http.token_rate),
             1,
@@ -198,24 +192,10 @@ impl Config {
             1,
             8_192,
         );
-        found.range("ingest.linger_ms", self.ingest.linger_ms, 0, 100);
         found.range("commands.poll_ms", self.commands.poll_ms, 10, 60_000);
         found.range("commands.retry_ms", self.commands.retry_ms, 100, 600_000);
-        found.range(
-            "commands.one_shot_ttl_s",
-            u64::from(self.commands.one_shot_ttl_s),
-            5,
-            300,
-        );
-        found.range("commands.in_flight", self.commands.in_flight as u64, 1, 16);
         found.range("signer.timeout_ms", self.signer.timeout_ms, 50, 60_000);
         found.range("signer.in_flight", self.signer.in_flight as u64, 1, 4_096);
-        found.range("bus.canary_ms", self.bus.canary_ms, 50, 60_000);
-        found.unless(
-            self.bus.canary_limit_ms >= 2 * self.bus.canary_ms,
-            "bus.canary_limit_ms",
-            || "must be at least twice bus.canary_ms".to_owned(),
-        );
     }
 }
 

@@ -16,10 +16,6 @@ pub struct DevicesConfig {
     pub keep_alive_active_s: u16,
     /// Keep-alive suggested to an idle device.
     pub keep_alive_idle_s: u16,
-    /// Records refused before this much clock difference raises an alarm.
-    pub clock_skew_alarm_s: u32,
-    /// Takeovers with conflicting boot counters within 60 s that suspend a device.
-    pub takeovers_before_suspension: u32,
 }
 
 impl Default for DevicesConfig {
@@ -29,8 +25,6 @@ impl Default for DevicesConfig {
             downlink_queue: 8,
             keep_alive_active_s: 60,
             keep_alive_idle_s: 240,
-            clock_skew_alarm_s: 120,
-            takeovers_before_suspension: 3,
         }
     }
 }
@@ -43,8 +37,6 @@ pub struct IngestConfig {
     pub queue: usize,
     /// Most records of one transaction.
     pub batch_records: usize,
-    /// How long a transaction may wait for more; 0 never waits.
-    pub linger_ms: u64,
 }
 
 impl Default for IngestConfig {
@@ -52,7 +44,6 @@ impl Default for IngestConfig {
         Self {
             queue: 4_096,
             batch_records: 512,
-            linger_ms: 0,
         }
     }
 }
@@ -67,10 +58,6 @@ pub struct CommandsConfig {
     pub retry_ms: u64,
     /// A lock that is not answered within this time closes the session: it is half open.
     pub unresponsive_ms: u64,
-    /// Life of a one-shot command (bind, unbind, locate and the like).
-    pub one_shot_ttl_s: u32,
-    /// Commands one device may have under way.
-    pub in_flight: usize,
 }
 
 impl Default for CommandsConfig {
@@ -79,8 +66,6 @@ impl Default for CommandsConfig {
             poll_ms: 1_000,
             retry_ms: 15_000,
             unresponsive_ms: 20_000,
-            one_shot_ttl_s: 60,
-            in_flight: 4,
         }
     }
 }

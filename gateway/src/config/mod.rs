@@ -20,7 +20,7 @@ pub use devices::{CommandsConfig, DevicesConfig, IngestConfig, LeaseConfig};
 pub use front::{FrontConfig, TlsConfig};
 pub use load::{ConfigError, Sources};
 pub use platform::{
-    BusConfig, HttpConfig, LogConfig, LogFormat, NodeConfig, SignerConfig, SmsConfig, SmsProvider,
+    HttpConfig, LogConfig, LogFormat, NodeConfig, SignerConfig, SmsConfig, SmsProvider,
     StoreConfig,
 };
 
@@ -46,8 +46,6 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// Commands to devices.
     pub commands: CommandsConfig,
-    /// The bus of committed events.
-    pub bus: BusConfig,
     /// Short messages.
     pub sms: SmsConfig,
     /// Logs.

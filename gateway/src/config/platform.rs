@@ -45,8 +45,6 @@ pub struct HttpConfig {
     pub listen: String,
     /// Largest request body.
     pub max_body_bytes: usize,
-    /// Longest request, event streams excepted.
-    pub request_timeout_ms: u64,
     /// Requests a second of one token.
     pub token_rate: u32,
     /// Requests at once of one token.
@@ -60,7 +58,6 @@ impl Default for HttpConfig {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             max_body_bytes: 4 * 1024 * 1024,
-            request_timeout_ms: 30_000,
             token_rate: 200,
             token_burst: 1_000,
             max_event_streams: 1_024,
@@ -117,28 +114,6 @@ impl Default for SignerConfig {
             keys_dir: "keys".into(),
             timeout_ms: 5_000,
             in_flight: 64,
-        }
-    }
-}
-
-/// The bus of committed events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BusConfig {
-    /// Run it.
-    pub enabled: bool,
-    /// How often the canary flies.
-    pub canary_ms: u64,
-    /// A canary older than this rebuilds the bus.
-    pub canary_limit_ms: u64,
-}
-
-impl Default for BusConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            canary_ms: 1_000,
-            canary_limit_ms: 10_000,
         }
     }
 }

@@ -11,10 +11,11 @@ mod listeners;
 mod place;
 mod settings;
 mod tokens;
+mod web;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use error::ServerError;
@@ -25,21 +26,29 @@ use crate::{
     clock::{SharedClock, SystemClock},
     config::{Config, SmsProvider},
     devices::{self, Devices},
+    http::{Api, router},
     ingress::{
         business::{Business, BusinessHandle},
         front::{Front, FrontHandle, TlsMaterial},
     },
+    jobs::{self, Jobs},
     providers::{
         Providers,
         sms::{LogSms, MemorySms},
     },
     signer::{Client, InProcess, SharedSigner},
     store::Store,
+    tasks,
     telemetry::Metrics,
 };
 
 use place::Place;
 use tokens::Tokens;
+
+/// How often readiness is looked at.
+const WATCH: Duration = Duration::from_secs(1);
+/// A bus whose canary is away longer is not ready.
+const BUS_LIMIT_S: f64 = 10.0;
 
 /// Starts gateways.
 #[derive(Debug)]
@@ -54,15 +63,23 @@ pub struct Running {
     pub front_addr: SocketAddr,
     /// Where business subscribers connect.
     pub business_addr: SocketAddr,
+    rooms: Rooms,
+    http: JoinHandle<()>,
+    stop: CancellationToken,
+    deadline: Duration,
+    place: Place,
+}
+
+/// What runs inside.
+#[derive(Debug)]
+struct Rooms {
     app: App,
     metrics: Arc<Metrics>,
     bus: Bus,
     devices: Devices,
     front: FrontHandle,
     business: BusinessHandle,
-    stop: CancellationToken,
-    deadline: Duration,
-    place: Place,
+    jobs: Jobs,
 }
 
 impl Server {
@@ -83,58 +100,88 @@ impl Server {
         clock: SharedClock,
     ) -> Result<Running, ServerError> {
         let place = Place::take(&config)?;
+        // The address is taken first: an operator hears of a wrong one before anything else happens.
+        let listener = web::bind(&config).await?;
+        let http_addr = web::local(&listener)?;
+        let rooms = Rooms::build(&config, clock).await?;
+        let stop = CancellationToken::new();
+        let api = Api::new(rooms.app.clone(), rooms.metrics.clone(), config.http.clone());
+        let http = tasks::spawn("http", web::serve(listener, router(api), stop.clone()));
+        tasks::spawn("readiness", watch(rooms.app.clone(), rooms.metrics.clone(), stop.clone()));
+        let running = Running {
+            http_addr,
+            front_addr: rooms.front.local_addr(),
+            business_addr: rooms.business.local_addr(),
+            rooms,
+            http,
+            stop,
+            deadline: config.node.drain_timeout(),
+            place,
+        };
+        let Running { front_addr, business_addr, .. } = running;
+        running.place.announce(http_addr, front_addr, business_addr)?;
+        tracing::info!(%http_addr, %front_addr, %business_addr, node = config.node.id, "ready");
+        Ok(running)
+    }
+}
+
+impl Rooms {
+    async fn build(config: &Config, clock: SharedClock) -> Result<Self, ServerError> {
         let metrics = Arc::new(Metrics::new());
         let version = env!("CARGO_PKG_VERSION");
         metrics.build_info.with_label_values(&[version]).set(1);
-        let material = tls(&config)?;
-        let app = build_app(&config, clock.clone()).await?;
-        let signer = build_signer(&config, &clock, &metrics)?;
-        let devices = Devices::start(
-            app.clone(),
-            signer,
-            metrics.clone(),
-            devices::Settings::new(&config),
-        )
-        .await
-        .map_err(failed)?;
+        let material = tls(config)?;
+        let signer = build_signer(config, &clock, &metrics)?;
+        let app = build_app(config, clock.clone()).await?;
         let bus = Bus::start(clock.clone(), Some(metrics.clone()));
-        let front = Front::start(
-            settings::front(&config)?,
-            material.clone(),
-            Arc::new(devices.clone()),
+        let settings = devices::Settings::new(config);
+        let devices = Devices::start(app.clone(), signer.clone(), metrics.clone(), settings)
+            .await
+            .map_err(failed)?;
+        let business = Business::start(
+            settings::business(config)?,
+            Some(material.clone()),
+            bus.clone(),
+            Arc::new(Tokens(app.clone())),
             clock.clone(),
             Arc::default(),
         )?;
-        listeners::show(&metrics, "front", Arc::clone(front.stats()));
-        let business = Business::start(
-            settings::business(&config)?,
-            Some(material),
-            bus.clone(),
-            Arc::new(Tokens(app.clone())),
-            clock,
-            Arc::default(),
-        )?;
         listeners::show(&metrics, "business", Arc::clone(business.stats()));
-        let business_addr = business.local_addr();
-        let running = Running {
-            http_addr: business_addr,
-            front_addr: front.local_addr(),
-            business_addr,
+        let jobs = Jobs::start(&jobs::Parts {
+            app: app.clone(),
+            devices: devices.clone(),
+            signer,
+            bus: Some(bus.clone()),
+            metrics: metrics.clone(),
+            node: config.node.id.clone(),
+            commands: config.commands.clone(),
+        });
+        // Seals last: the first one that connects finds everything running.
+        let host = Arc::new(devices.clone());
+        let front = Front::start(settings::front(config)?, material, host, clock, Arc::default())?;
+        listeners::show(&metrics, "front", Arc::clone(front.stats()));
+        app.readiness().set_front(true);
+        app.readiness().set_bus(true);
+        Ok(Self {
             app,
             metrics,
             bus,
             devices,
             front,
             business,
-            stop: CancellationToken::new(),
-            deadline: config.node.drain_timeout(),
-            place,
-        };
-        running
-            .place
-            .announce(running.http_addr, running.front_addr, running.business_addr)?;
-        running.metrics.ready.set(1);
-        Ok(running)
+            jobs,
+        })
+    }
+
+    /// Seals first: what was received is committed and acknowledged. Says whether all was done in time.
+    async fn drain(&self, deadline: Duration) -> bool {
+        self.metrics.ready.set(0);
+        self.app.readiness().drain();
+        self.app.readiness().set_front(false);
+        let mut clean = self.front.drain(deadline).await;
+        clean &= timeout(deadline, self.devices.drain()).await.is_ok();
+        clean &= timeout(deadline, self.jobs.stop()).await.is_ok();
+        clean & self.business.drain(deadline).await
     }
 }
 
@@ -142,27 +189,45 @@ impl Running {
     /// The use cases.
     #[must_use]
     pub const fn app(&self) -> &App {
-        &self.app
+        &self.rooms.app
+    }
+
+    /// The live sessions.
+    #[must_use]
+    pub const fn devices(&self) -> &Devices {
+        &self.rooms.devices
     }
 
     /// What this gateway counts.
     #[must_use]
     pub const fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+        &self.rooms.metrics
     }
 
     /// Stops in order. Says whether everything was done by the deadline.
     pub async fn shutdown(self) -> bool {
-        self.metrics.ready.set(0);
-        self.app.readiness().drain();
         self.place.withdraw();
+        let mut clean = self.rooms.drain(self.deadline).await;
         self.stop.cancel();
-        let mut clean = self.front.drain(self.deadline).await;
-        clean &= timeout(self.deadline, self.devices.drain()).await.is_ok();
-        clean &= self.business.drain(self.deadline).await;
-        self.bus.stop();
-        self.app.store().clone().close().await;
-        clean
+        clean &= timeout(self.deadline, self.http).await.is_ok();
+        self.rooms.bus.stop();
+        let store = self.rooms.app.store().clone();
+        clean & timeout(self.deadline, store.close()).await.is_ok()
+    }
+}
+
+/// Keeps what `/readyz` and the metrics say about readiness current.
+async fn watch(app: App, metrics: Arc<Metrics>, stop: CancellationToken) {
+    let mut beat = tokio::time::interval(WATCH);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = beat.tick() => {}
+        }
+        let lively = metrics.bus_canary_age_seconds.get() < BUS_LIMIT_S;
+        app.readiness().set_bus(lively);
+        let ready = app.probe().await.ready();
+        metrics.ready.set(i64::from(ready));
     }
 }
 
@@ -230,3 +295,6 @@ fn tls(config: &Config) -> Result<TlsMaterial, ServerError> {
         &file(&tls.key),
     )?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,6 +112,12 @@ impl Core {
     }
 }
 
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 fn sign_one(
     ring: &Keyring,
     request: &SignRequest,
