@@ -39,7 +39,7 @@ use crate::{
     signer::{Client, InProcess, SharedSigner},
     store::Store,
     tasks,
-    telemetry::Metrics,
+    telemetry::{self, Metrics},
 };
 
 use place::Place;
@@ -129,6 +129,7 @@ impl Rooms {
     async fn build(config: &Config, clock: SharedClock) -> Result<Self, ServerError> {
         let metrics = Arc::new(Metrics::new());
         let version = env!("CARGO_PKG_VERSION");
+        telemetry::panics::count(&metrics);
         metrics.build_info.with_label_values(&[version]).set(1);
         let material = tls(config)?;
         let signer = build_signer(config, &clock, &metrics)?;

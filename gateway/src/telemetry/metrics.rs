@@ -60,8 +60,8 @@ metrics! {
     ready: IntGauge = "sealgate_ready";
     /// Always 1; the label is the version.
     build_info: IntGaugeVec = "sealgate_build_info", ["version"];
-    /// Tasks that panicked, by name. A panic ends only its own task.
-    task_panics: IntCounterVec = "sealgate_task_panics_total", ["task"];
+    /// Panics of the process. A panic ends only its own task.
+    task_panics: IntCounter = "sealgate_task_panics_total";
 
     /// TCP connections accepted, by listener (front, business).
     connections_accepted: IntCounterVec = "sealgate_connections_accepted_total", ["listener"];

@@ -4,6 +4,7 @@
 //! `Debug`, phone numbers pass through [`Phone`], and no room logs request bodies or wire payloads.
 
 pub mod metrics;
+pub mod panics;
 mod redact;
 mod trace;
 
