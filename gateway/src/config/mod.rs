@@ -20,8 +20,7 @@ pub use devices::{CommandsConfig, DevicesConfig, IngestConfig, LeaseConfig};
 pub use front::{FrontConfig, TlsConfig};
 pub use load::{ConfigError, Sources};
 pub use platform::{
-    HttpConfig, LogConfig, LogFormat, NodeConfig, SignerConfig, SmsConfig, SmsProvider,
-    StoreConfig,
+    HttpConfig, LogConfig, LogFormat, NodeConfig, SignerConfig, SmsConfig, SmsProvider, StoreConfig,
 };
 
 /// All settings of one gateway process.

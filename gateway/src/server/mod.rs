@@ -105,9 +105,16 @@ impl Server {
         let http_addr = web::local(&listener)?;
         let rooms = Rooms::build(&config, clock).await?;
         let stop = CancellationToken::new();
-        let api = Api::new(rooms.app.clone(), rooms.metrics.clone(), config.http.clone());
+        let api = Api::new(
+            rooms.app.clone(),
+            rooms.metrics.clone(),
+            config.http.clone(),
+        );
         let http = tasks::spawn("http", web::serve(listener, router(api), stop.clone()));
-        tasks::spawn("readiness", watch(rooms.app.clone(), rooms.metrics.clone(), stop.clone()));
+        tasks::spawn(
+            "readiness",
+            watch(rooms.app.clone(), rooms.metrics.clone(), stop.clone()),
+        );
         let running = Running {
             http_addr,
             front_addr: rooms.front.local_addr(),
@@ -118,8 +125,14 @@ impl Server {
             deadline: config.node.drain_timeout(),
             place,
         };
-        let Running { front_addr, business_addr, .. } = running;
-        running.place.announce(http_addr, front_addr, business_addr)?;
+        let Running {
+            front_addr,
+            business_addr,
+            ..
+        } = running;
+        running
+            .place
+            .announce(http_addr, front_addr, business_addr)?;
         tracing::info!(%http_addr, %front_addr, %business_addr, node = config.node.id, "ready");
         Ok(running)
     }
@@ -159,7 +172,13 @@ impl Rooms {
         });
         // Seals last: the first one that connects finds everything running.
         let host = Arc::new(devices.clone());
-        let front = Front::start(settings::front(config)?, material, host, clock, Arc::default())?;
+        let front = Front::start(
+            settings::front(config)?,
+            material,
+            host,
+            clock,
+            Arc::default(),
+        )?;
         listeners::show(&metrics, "front", Arc::clone(front.stats()));
         app.readiness().set_front(true);
         app.readiness().set_bus(true);

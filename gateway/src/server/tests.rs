@@ -17,7 +17,11 @@ async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     // Other tests of this process may have installed it before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let response = client.get(format!("http://{address}{path}")).send().await.unwrap();
+    let response = client
+        .get(format!("http://{address}{path}"))
+        .send()
+        .await
+        .unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
@@ -26,15 +30,22 @@ async fn a_gateway_starts_says_where_it_is_and_stops_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let running = Server::start(config.clone()).await.unwrap();
-    let told: Value = serde_json::from_slice(&std::fs::read(config.addresses_file()).unwrap()).unwrap();
+    let told: Value =
+        serde_json::from_slice(&std::fs::read(config.addresses_file()).unwrap()).unwrap();
     assert_eq!(told["http"], running.http_addr.to_string());
     assert_eq!(told["front"], running.front_addr.to_string());
     let (status, body) = get(running.http_addr, "/readyz").await;
     assert_eq!(status, 200, "{body}");
     let (status, metrics) = get(running.http_addr, "/metrics").await;
     assert_eq!(status, 200);
-    assert!(metrics.contains("sealgate_links{listener=\"front\"} 0"), "{metrics}");
-    assert!(matches!(Server::start(config.clone()).await, Err(ServerError::Taken(_))));
+    assert!(
+        metrics.contains("sealgate_links{listener=\"front\"} 0"),
+        "{metrics}"
+    );
+    assert!(matches!(
+        Server::start(config.clone()).await,
+        Err(ServerError::Taken(_))
+    ));
     assert!(running.shutdown().await, "everything was done in time");
     assert!(!config.addresses_file().exists());
     let again = Server::start(config).await.unwrap();
@@ -46,8 +57,16 @@ async fn the_first_admin_token_is_made_once_and_works() {
     let dir = tempfile::tempdir().unwrap();
     let running = Server::start(config(dir.path())).await.unwrap();
     let file = dir.path().join("admin.token");
-    let token = dev::admin_token(running.app(), &file).await.unwrap().unwrap();
-    assert!(dev::admin_token(running.app(), &file).await.unwrap().is_none());
+    let token = dev::admin_token(running.app(), &file)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        dev::admin_token(running.app(), &file)
+            .await
+            .unwrap()
+            .is_none()
+    );
     let actor = running.app().authenticate(&token).await.unwrap();
     assert_eq!(actor.scopes, Scopes::all());
     assert!(running.shutdown().await);
@@ -78,10 +97,19 @@ async fn a_wrong_start_says_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::loopback(dir.path());
     config.signer.in_process = true;
-    assert!(matches!(Server::start(config.clone()).await, Err(ServerError::Front(_))));
+    assert!(matches!(
+        Server::start(config.clone()).await,
+        Err(ServerError::Front(_))
+    ));
     dev::prepare(&config).unwrap();
     std::fs::remove_file(config.under_data(Path::new("keys/kid-1.key"))).unwrap();
-    assert!(matches!(Server::start(config.clone()).await, Err(ServerError::Keys(_))));
+    assert!(matches!(
+        Server::start(config.clone()).await,
+        Err(ServerError::Keys(_))
+    ));
     config.http.listen = "192.0.2.1:1".to_owned();
-    assert!(matches!(Server::start(config).await, Err(ServerError::Listen { .. })));
+    assert!(matches!(
+        Server::start(config).await,
+        Err(ServerError::Listen { .. })
+    ));
 }
