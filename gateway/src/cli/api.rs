@@ -159,7 +159,10 @@ impl Api {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}/api/v1/{}", self.base, path.trim_start_matches('/'));
-        self.client.request(method, url).bearer_auth(&self.token)
+        self.client
+            .request(method, url)
+            .bearer_auth(&self.token)
+            .header("Accept-Language", language())
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Value, Failure> {
@@ -181,6 +184,16 @@ impl Api {
         }
         let problem = read(response).await.unwrap_or(Value::Null);
         Err(refused(status, &problem))
+    }
+}
+
+/// Refusals in the language of the terminal, as far as the gateway speaks it.
+fn language() -> &'static str {
+    let of = |name| std::env::var(name).unwrap_or_default();
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].map(of);
+    match set.iter().find(|value| !value.is_empty()) {
+        Some(value) if value.starts_with("zh") => "zh",
+        _ => "en",
     }
 }
 

@@ -23,7 +23,7 @@ pub(in crate::cli) enum DeviceCommand {
         /// Of this organization
         #[arg(long, value_name = "ORG")]
         organization: Option<String>,
-        /// In this state of life: manufactured, undelivered, unbound, bound, suspended, retired
+        /// In this state of life: manufactured, not_delivered, unbound, bound, suspended, retired
         #[arg(long)]
         life: Option<String>,
         /// Only connected ones

@@ -6,7 +6,7 @@ use reqwest::Method;
 use sealgate_broker_config::device as material;
 use serde_json::{Value, json};
 
-use super::{follow, order, segment, text};
+use super::{follow, order, segment};
 use crate::cli::{
     Exit, Failure,
     api::Api,
@@ -21,9 +21,9 @@ const COLUMNS: [Column; 8] = [
     ("MODEL", "model"),
     ("SERIAL", "serial"),
     ("LIFE", "life"),
-    ("CONNECTED", "reported.connected"),
-    ("LOCKED", "reported.locked"),
-    ("LAST CONTACT", "reported.last_contact_at"),
+    ("CONNECTED", "connected"),
+    ("LOCKED", "lock.reported"),
+    ("LAST CONTACT", "last_contact_at"),
 ];
 
 const COMMANDS: [Column; 6] = [
@@ -206,9 +206,7 @@ async fn import(
     }
     bar.finish_and_clear();
     let facts = json!({"added": added, "unchanged": unchanged, "delivered_to": deliver});
-    let to = deliver.map_or_else(String::new, |to| {
-        format!(", delivered to {}", text(&json!({"id": to}), "id"))
-    });
+    let to = deliver.map_or_else(String::new, |to| format!(", delivered to {to}"));
     out.done(
         &format!("{added} added, {unchanged} known already{to}"),
         &facts,
