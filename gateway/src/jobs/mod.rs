@@ -10,6 +10,8 @@ mod free_use;
 mod notices;
 mod outbox;
 mod retention;
+#[cfg(test)]
+mod tests;
 mod ticket;
 
 use std::{future::Future, sync::Arc, time::Duration};

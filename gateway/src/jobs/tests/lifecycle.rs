@@ -1,0 +1,207 @@
+//! A seal's life: unbound, bound, granted, ended, unbound; free use.
+
+use sealgate_codec::{ErrorCode, Message, message::Life as WireLife, ticket::Op};
+use sealgate_domain::{GrantId, Millis, command::State, device::Life, grant::GrantState};
+use uuid::Uuid;
+
+use super::world::{Seal, World};
+use crate::{
+    app::order::{GrantOrder, Order},
+    store::{self, grant},
+};
+
+/// A direct grant's row and its order.
+async fn give(world: &World, seal: &Seal, no: u32) -> (GrantId, store::command::Row) {
+    let id = GrantId(Uuid::from_u128(u128::from(no) + 100));
+    let not_after = 4_000_000_000_000;
+    let row = grant::Row {
+        id: id.0,
+        device_id: seal.id.to_key(),
+        no: i64::from(no),
+        organization_id: world.organization.0,
+        member_id: None,
+        max_count: 3,
+        used: 0,
+        not_before: 0,
+        not_after,
+        method: "direct".to_owned(),
+        flags: 0,
+        region: None,
+        document: None,
+        remark: String::new(),
+        created_by: "test".to_owned(),
+        created_at: 0,
+        delivered_at: None,
+        exhausted_at: None,
+        end_requested_at: None,
+        ended_at: None,
+        end_reason: None,
+    };
+    world
+        .write(move |tx| {
+            let row = row.clone();
+            async move { grant::insert(&tx, &row).await }
+        })
+        .await;
+    let order = Order::Grant(GrantOrder {
+        grant: id.0,
+        no,
+        user: 1,
+        max: 3,
+        flags: 0,
+        not_before: 0,
+        not_after,
+        region: None,
+    });
+    (id, world.order(seal, order).await)
+}
+
+async fn state(world: &World, id: GrantId) -> GrantState {
+    let reader = world.app.store.read();
+    let row = grant::find(&reader, id).await.unwrap().unwrap();
+    row.state().state(Millis(1_790_000_000_000))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unbound_seal_may_greet_and_be_bound_and_nothing_else() {
+    let world = World::start().await;
+    let mut seal = world.seal(1).await;
+    let (mut link, ack) = world.greeted(&mut seal).await;
+    assert_eq!((ack.life, ack.lease), (WireLife::Unbound, None));
+    link.say(Message::Stamps(seal.press(1))).await;
+    assert_eq!(link.error().await, ErrorCode::Unbound);
+    assert!(world.stored(&seal).await.is_empty());
+
+    let bind = bind_now(&world, &seal).await;
+    let ticket = link.obey(&mut seal).await;
+    assert_eq!(ticket.op, Op::Bind);
+    world.until(&bind, State::Applied).await;
+    assert_eq!(world.device(&seal).await.life, Life::Bound.as_str());
+    // The nonce of its HELLO is answered now that it may have a lease.
+    let mut lease = link.message().await;
+    while !matches!(lease.message, Message::Lease(_)) {
+        lease = link.message().await;
+    }
+    // What it had kept is taken now.
+    let mut again = Seal::new(1);
+    again.up = 11;
+    link.say(Message::Stamps(again.press(1))).await;
+    assert_eq!(link.log_ack().await.upto, 2);
+}
+
+/// One-shots live for a minute, so this one is issued now.
+async fn bind_now(world: &World, seal: &Seal) -> store::command::Row {
+    let (id, now) = (seal.id, world.app.clock.now());
+    world
+        .write(|tx| async move {
+            let mut row = store::device::lock(&tx, id).await?.unwrap();
+            let issue = crate::app::command::Issue::system(now);
+            let order = Order::Bind { name: None };
+            crate::app::command::enqueue(&tx, &mut row, &order, &issue).await
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_is_delivered_and_ended_and_a_newer_one_ends_the_older() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let (first, command) = give(&world, &seal, 1).await;
+    assert_eq!(state(&world, first).await, GrantState::ToBeDelivered);
+    assert_eq!(link.obey(&mut seal).await.op, Op::Grant);
+    world.until(&command, State::Applied).await;
+    assert_eq!(state(&world, first).await, GrantState::InUse);
+
+    let (second, command) = give(&world, &seal, 2).await;
+    link.obey(&mut seal).await;
+    world.until(&command, State::Applied).await;
+    assert_eq!(state(&world, first).await, GrantState::Ended);
+
+    let order = Order::End {
+        grant: second.0,
+        no: 2,
+    };
+    let end = world.order(&seal, order).await;
+    assert_eq!(link.obey(&mut seal).await.op, Op::End);
+    world.until(&end, State::Applied).await;
+    assert_eq!(state(&world, second).await, GrantState::Ended);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_ended_before_delivery_never_reaches_the_seal() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let (id, granted) = give(&world, &seal, 1).await;
+    let order = Order::End { grant: id.0, no: 1 };
+    let end = world.order(&seal, order).await;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let ticket = link.obey(&mut seal).await;
+    assert_eq!((ticket.op, ticket.ctr), (Op::End, 2));
+    world.until(&end, State::Applied).await;
+    assert_eq!(
+        world.command(&granted).await.state,
+        State::Superseded.as_str()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offline_mode_ends_with_its_grant() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let (id, _) = give(&world, &seal, 1).await;
+    link.obey(&mut seal).await;
+    world.change(&seal, |row| row.desired_offline = true).await;
+    let end = world.order(&seal, Order::End { grant: id.0, no: 1 }).await;
+    link.obey(&mut seal).await;
+    world.until(&end, State::Applied).await;
+    assert!(!world.device(&seal).await.desired_offline);
+    assert_eq!(world.report(&seal).await.offline_mode, Some(false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unbinding_begins_a_new_generation_and_clears_the_old() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let (id, now) = (seal.id, world.app.clock.now());
+    let unbind = world
+        .write(|tx| async move {
+            let mut row = store::device::lock(&tx, id).await?.unwrap();
+            let issue = crate::app::command::Issue::system(now);
+            crate::app::command::enqueue(&tx, &mut row, &Order::Unbind {}, &issue).await
+        })
+        .await;
+    assert_eq!(link.obey(&mut seal).await.op, Op::Unbind);
+    world.until(&unbind, State::Applied).await;
+    let device = world.device(&seal).await;
+    assert_eq!((device.life.as_str(), device.generation), ("unbound", 1));
+    link.say(Message::Stamps(seal.press(1))).await;
+    assert_eq!(link.error().await, ErrorCode::Unbound);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seal_of_free_use_always_holds_an_implicit_grant() {
+    let world = World::start().await;
+    let organization = world.organization;
+    world
+        .write(|tx| async move {
+            let mut row = store::organization::lock(&tx, organization).await?.unwrap();
+            row.grants_required = false;
+            store::organization::save(&tx, &mut row).await
+        })
+        .await;
+    let mut seal = world.bound_seal(1).await;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let ticket = link.obey(&mut seal).await;
+    assert_eq!(ticket.op, Op::Grant);
+    let hours = (ticket.exp.unwrap() - ticket.nbf.unwrap()) / 3_600;
+    assert_eq!(hours, 24);
+    // It is good for hours: nothing to renew now, or at the next HELLO.
+    assert_eq!(world.renew_free_use().await.unwrap(), 0);
+    let open = grant::open_of(&world.app.store.read(), seal.id)
+        .await
+        .unwrap();
+    assert_eq!((open.len(), open[0].method.as_str()), (1, "implicit"));
+}

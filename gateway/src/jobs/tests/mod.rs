@@ -1,0 +1,7 @@
+//! Devices played through `SessionHost`, over a real SQLite file, with real jobs and a signer of one key.
+
+mod commands;
+mod guard;
+mod lifecycle;
+mod stamps;
+mod world;
