@@ -21,6 +21,7 @@ use bytes::Bytes;
 use sealgate_codec::{ErrorCode, Frame, Message};
 use sealgate_domain::{
     DeviceId,
+    device::Life,
     stamp::{Cursor, TimeSync},
 };
 use tokio::sync::mpsc;
@@ -286,13 +287,13 @@ impl Session {
         Ok(())
     }
 
-    /// A seal that is not bound may greet, ask for time and be bound; one taken out of use still hands in its log.
+    /// A seal that is not bound may greet, get signed time and be bound; one taken out of use still hands in its log.
     fn may_say(&self, message: &Message) -> bool {
-        use sealgate_domain::device::Life;
-        match self.standing.life {
-            Life::Bound => true,
-            Life::Suspended => !matches!(message, Message::LeaseReq(_)),
-            _ => !matches!(
+        match (self.standing.life, message) {
+            (Life::Bound, _) => true,
+            (Life::Suspended, message) => !matches!(message, Message::LeaseReq(_)),
+            (Life::Unbound, Message::LeaseReq(_)) => true,
+            (_, message) => !matches!(
                 message,
                 Message::LeaseReq(_) | Message::Stamps(_) | Message::Event(_) | Message::FpProg(_)
             ),
@@ -301,7 +302,7 @@ impl Session {
 
     fn refusal_by_life(&self) -> ErrorCode {
         match self.standing.life {
-            sealgate_domain::device::Life::Suspended => ErrorCode::Suspended,
+            Life::Suspended => ErrorCode::Suspended,
             _ => ErrorCode::Unbound,
         }
     }
