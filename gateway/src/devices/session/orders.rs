@@ -53,6 +53,15 @@ impl Session {
             self.host.fleet.forget(self.device);
             self.refresh().await?;
         }
+        let next = self
+            .host
+            .app
+            .claim_of(self.device, false)
+            .await
+            .map_err(|error| self.store_failed(&error))?;
+        for command in next {
+            self.launch(super::outgoing(command)).await?;
+        }
         self.lease_if_owed().await
     }
 }

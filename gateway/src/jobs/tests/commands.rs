@@ -1,13 +1,11 @@
 //! Commands: sent once they are signed, until the device answers; states tell what is known.
 
-use std::time::Duration;
-
 use sealgate_codec::{
     ErrorCode, Message,
     message::{CmdAck, CmdStatus},
     ticket::Op,
 };
-use sealgate_domain::{command::State, device::Life};
+use sealgate_domain::{Millis, command::State, device::Life};
 
 use super::world::World;
 use crate::{
@@ -188,7 +186,8 @@ async fn an_overdue_one_shot_expires() {
     let world = World::start().await;
     let seal = world.bound_seal(1).await;
     // Issued long ago, and the seal is off.
-    let locate = world.order(&seal, Order::Locate {}).await;
+    let long_ago = Millis(1_790_000_000_000);
+    let locate = world.order_at(&seal, Order::Locate {}, long_ago).await;
     world.until(&locate, State::Expired).await;
 }
 

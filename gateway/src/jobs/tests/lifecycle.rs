@@ -74,7 +74,7 @@ async fn an_unbound_seal_may_greet_and_be_bound_and_nothing_else() {
     assert_eq!(link.error().await, ErrorCode::Unbound);
     assert!(world.stored(&seal).await.is_empty());
 
-    let bind = bind_now(&world, &seal).await;
+    let bind = world.order(&seal, Order::Bind { name: None }).await;
     let ticket = link.obey(&mut seal).await;
     assert_eq!(ticket.op, Op::Bind);
     world.until(&bind, State::Applied).await;
@@ -84,19 +84,6 @@ async fn an_unbound_seal_may_greet_and_be_bound_and_nothing_else() {
     again.up = 11;
     link.say(Message::Stamps(again.press(1))).await;
     assert_eq!(link.log_ack().await.upto, 2);
-}
-
-/// One-shots live for a minute, so this one is issued now.
-async fn bind_now(world: &World, seal: &Seal) -> store::command::Row {
-    let (id, now) = (seal.id, world.app.clock.now());
-    world
-        .write(|tx| async move {
-            let mut row = store::device::lock(&tx, id).await?.unwrap();
-            let issue = crate::app::command::Issue::system(now);
-            let order = Order::Bind { name: None };
-            crate::app::command::enqueue(&tx, &mut row, &order, &issue).await
-        })
-        .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,14 +149,7 @@ async fn unbinding_begins_a_new_generation_and_clears_the_old() {
     let world = World::start().await;
     let mut seal = world.bound_seal(1).await;
     let (mut link, _) = world.greeted(&mut seal).await;
-    let (id, now) = (seal.id, world.app.clock.now());
-    let unbind = world
-        .write(|tx| async move {
-            let mut row = store::device::lock(&tx, id).await?.unwrap();
-            let issue = crate::app::command::Issue::system(now);
-            crate::app::command::enqueue(&tx, &mut row, &Order::Unbind {}, &issue).await
-        })
-        .await;
+    let unbind = world.order(&seal, Order::Unbind {}).await;
     assert_eq!(link.obey(&mut seal).await.op, Op::Unbind);
     world.until(&unbind, State::Applied).await;
     let device = world.device(&seal).await;

@@ -193,11 +193,14 @@ impl World {
     }
 
     pub(super) async fn order(&self, seal: &Seal, order: Order) -> command::Row {
+        self.order_at(seal, order, self.app.clock.now()).await
+    }
+
+    pub(super) async fn order_at(&self, seal: &Seal, order: Order, now: Millis) -> command::Row {
         let id = seal.id;
         let order = &order;
         self.write(|tx| async move {
             let mut row = device::lock(&tx, id).await?.unwrap();
-            let now = Millis(1_790_000_000_000);
             if matches!(order, Order::Lock {}) {
                 row.desired_locked = true;
                 row.lock_issued_at = Some(now.0);
@@ -205,9 +208,7 @@ impl World {
             if matches!(order, Order::Unlock {}) {
                 row.desired_locked = false;
             }
-            let mut issue = Issue::system(now);
-            issue.at = now;
-            enqueue(&tx, &mut row, order, &issue).await
+            enqueue(&tx, &mut row, order, &Issue::system(now)).await
         })
         .await
     }

@@ -4,19 +4,25 @@
 
 use sealgate_domain::{
     DeviceId, Millis, OrganizationId,
-    command::{Domain, Op},
+    command::Op,
     device::Life,
     stamp::{Cursor, Hash},
 };
 
 use super::{
     App, AppError,
-    command::{Ready, audit, caught_up, claim},
+    command::{Ready, audit},
     effect,
 };
 use crate::store::{
-    self, Event, Lane, StoreError, Topic, Tx, command::Row as CommandRow, device, log, report,
+    self, Event, Lane, StoreError, Topic, Tx, command::Row as CommandRow, device, report,
 };
+
+mod hello;
+mod presence;
+
+use hello::hello;
+use presence::presence;
 
 /// A device's row of the fleet table, as every session is checked against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -355,40 +361,6 @@ impl App {
     }
 }
 
-async fn hello(
-    tx: &Tx,
-    told: &HelloReport,
-    now: Millis,
-) -> Result<Option<HelloAnswer>, StoreError> {
-    let Some(mut device) = device::lock(tx, told.device).await? else {
-        return Ok(None);
-    };
-    let Some(before) = report::lock(tx, told.device).await? else {
-        return Ok(None);
-    };
-    let log = match log::newest(tx, told.device).await? {
-        Some(log) => log,
-        None => log::open(tx, told.device, told.epoch, told.genesis).await?,
-    };
-    let cursor = log.cursor()?;
-    check_counters(tx, &mut device, &before, told, now).await?;
-    check_log(tx, &device, &cursor, told, now).await?;
-    caught_up(tx, &mut device, told.counters, now).await?;
-    // Effects of caught-up commands are in the row now; the device's own word comes on top.
-    let mut report = report::lock(tx, told.device).await?.unwrap_or(before);
-    twin(&mut report, told, now);
-    report::save(tx, &report).await?;
-    effect::free_use(tx, &mut device, now).await?;
-    let mut live = store::command::live_of(tx, told.device).await?;
-    let commands = claim(tx, &device, &mut live, true, now).await?;
-    Ok(Some(HelloAnswer {
-        standing: standing(tx, &device, told.locked, &live, now).await?,
-        cursor,
-        pending: u8::try_from(live.len()).unwrap_or(u8::MAX),
-        commands,
-    }))
-}
-
 /// A lease would let the device go on although a lock or an end waits for it: none before these are applied.
 async fn standing(
     r: &store::Reader,
@@ -409,164 +381,6 @@ async fn standing(
         lease: !matches!(state.life, Life::Suspended | Life::Retired) && !waits && !lock_waits,
         grant_open: open.iter().any(|grant| grant.not_after > now.0),
     })
-}
-
-const DOMAINS: [Domain; 4] = [
-    Domain::Lock,
-    Domain::Grant,
-    Domain::Config,
-    Domain::Firmware,
-];
-
-async fn check_counters(
-    tx: &Tx,
-    device: &mut device::Row,
-    report: &report::Row,
-    told: &HelloReport,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let known = [
-        report.counter_lock,
-        report.counter_grant,
-        report.counter_config,
-        report.counter_firmware,
-    ];
-    // The same HELLO again, byte for byte, is a repetition and proves nothing.
-    let repeated = report.boot == Some(i64::from(told.boot))
-        && report.uptime_s == Some(i64::from(told.uptime_s));
-    let mut ahead = false;
-    let mut behind = false;
-    for ((domain, reported), known) in DOMAINS.into_iter().zip(told.counters).zip(known) {
-        behind |= !repeated && known.is_some_and(|known| i64::from(reported) < known);
-        if reported > device.counter(domain) {
-            device.raise_counter(domain, reported);
-            ahead = true;
-        }
-    }
-    if ahead {
-        device::save(tx, device).await?;
-        alarm(tx, device, "counter_ahead", now).await?;
-    }
-    if behind {
-        suspend(tx, device, Suspicion::CounterRollback, now).await?;
-    }
-    Ok(())
-}
-
-/// Differences of the log are alarms here and no decision: HELLO is not signed.
-async fn check_log(
-    tx: &Tx,
-    device: &device::Row,
-    cursor: &Cursor,
-    told: &HelloReport,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let what = if told.epoch != cursor.epoch {
-        "log_epoch"
-    } else if told.log_next < cursor.next {
-        "log_behind"
-    } else if told.log_next == cursor.next && told.head != cursor.head[..16] {
-        "log_head"
-    } else {
-        return Ok(());
-    };
-    alarm(tx, device, what, now).await
-}
-
-fn twin(report: &mut report::Row, told: &HelloReport, now: Millis) {
-    report.fw = Some(i64::from(told.firmware));
-    report.hw = Some(i32::from(told.hardware));
-    report.boot = Some(i64::from(told.boot));
-    report.uptime_s = Some(i64::from(told.uptime_s));
-    report.battery = Some(i32::from(told.battery));
-    report.rssi = told.rssi.map(i32::from).or(report.rssi);
-    if report.locked != Some(told.locked) {
-        report.locked = Some(told.locked);
-        report.locked_at = told.locked.then_some(now.0);
-    }
-    report.config_version = Some(i64::from(told.config_version));
-    report.log_first = Some(i64::from(told.log_first));
-    report.log_next = Some(i64::from(told.log_next));
-    report.log_capacity = Some(i64::from(told.log_capacity));
-    report.generation = Some(i64::from(told.generation));
-    let counters = [
-        &mut report.counter_lock,
-        &mut report.counter_grant,
-        &mut report.counter_config,
-        &mut report.counter_firmware,
-    ];
-    for (known, reported) in counters.into_iter().zip(told.counters) {
-        *known = (*known).max(Some(i64::from(reported)));
-    }
-    report.counted = Some(serde_json::json!(told.counted));
-    report.last_contact_at = report.last_contact_at.max(Some(now.0));
-}
-
-async fn presence(tx: &Tx, node: &str, note: &PresenceNote) -> Result<(), StoreError> {
-    let Some(mut row) = report::lock(tx, note.device).await? else {
-        return Ok(());
-    };
-    let before = row.presence();
-    let mut after = before;
-    match note.connected {
-        Some((true, _)) => after = before.opened(note.term, note.at),
-        Some((false, _)) => {
-            // Begun and ended between two transactions: it still was.
-            after = before.opened(note.term, note.at).closed(note.term, note.at);
-        }
-        None if note.term == before.term => {
-            after.last_contact_at = before.last_contact_at.max(Some(note.at));
-        }
-        None => {}
-    }
-    row.set_presence(after);
-    if let Some((_, link)) = note.connected
-        && after.term == note.term
-    {
-        row.node = Some(node.to_owned());
-        row.link = Some(link.to_owned());
-        match after.connected {
-            true => row.connected_at = Some(note.at.0),
-            false => row.disconnected_at = Some(note.at.0),
-        }
-    }
-    if let Some(status) = &note.status
-        && note.term >= before.term
-    {
-        telemetry(&mut row, status);
-    }
-    report::save(tx, &row).await?;
-    if before.connected == after.connected {
-        return Ok(());
-    }
-    tx.emit(Event {
-        topic: Topic::Presence,
-        organization: note.organization,
-        device: Some(note.device),
-        payload: serde_json::json!({
-            "device": note.device.to_string(),
-            "connected": after.connected,
-            "link": row.link,
-        }),
-        at: note.at,
-    })
-    .await
-}
-
-fn telemetry(row: &mut report::Row, status: &StatusReport) {
-    row.uptime_s = row.uptime_s.max(Some(i64::from(status.uptime_s)));
-    row.battery = Some(i32::from(status.battery));
-    row.rssi = status.rssi.map(i32::from).or(row.rssi);
-    if let Some((position, at)) = status.position {
-        row.lat_e7 = Some(position.lat_e7);
-        row.lon_e7 = Some(position.lon_e7);
-        row.accuracy = Some(i32::from(position.accuracy_m));
-        row.position_at = Some(at.0);
-        row.position_source = Some("device".to_owned());
-    }
-    if let Some(counted) = status.counted {
-        row.counted = Some(serde_json::json!(counted));
-    }
 }
 
 /// Takes a device out of use, once.

@@ -1,0 +1,224 @@
+//! Signatures, and what is sent next: the oldest signed command of each counter domain with nothing on its way.
+
+use sealgate_domain::{
+    DeviceId, Millis,
+    command::{Domain, Event as Step, Op, State},
+    device::Life,
+};
+
+use super::{Ready, Signature, Unsigned, tell};
+use crate::{
+    app::{App, AppError, order::Order},
+    store::{self, Lane, StoreError, Tx, command::Row, device},
+};
+
+/// The error code of a command the signer refused: "key or scope".
+const REFUSED_BY_SIGNER: i32 = 0x0202;
+
+/// May the device be sent this while it is in that part of its life?
+#[must_use]
+fn deliverable(op: Op, life: Life) -> bool {
+    match life {
+        Life::Bound => true,
+        Life::Suspended => op.allowed_unbound() || matches!(op, Op::Lock | Op::Unlock | Op::End),
+        Life::Unbound => op.allowed_unbound(),
+        _ => false,
+    }
+}
+
+/// Picks what is on its way already and, in domains with nothing on its way, the oldest that is signed; marks it sent.
+pub(in crate::app) async fn claim(
+    tx: &Tx,
+    device: &device::Row,
+    live: &mut [Row],
+    resend: bool,
+    now: Millis,
+) -> Result<Vec<Ready>, StoreError> {
+    let life = device.state()?.life;
+    let mut claimed = Vec::new();
+    for domain in [
+        Domain::Lock,
+        Domain::Grant,
+        Domain::Config,
+        Domain::Firmware,
+    ] {
+        let number = i32::from(domain.number());
+        let sent = live
+            .iter()
+            .filter(|row| row.domain == number && row.state == State::Sent.as_str())
+            .max_by_key(|row| row.counter);
+        if let Some(sent) = sent {
+            if resend {
+                claimed.extend(Ready::of(sent)?);
+            }
+            continue;
+        }
+        let next = live
+            .iter_mut()
+            .filter(|row| row.domain == number && row.state == State::Pending.as_str())
+            .min_by_key(|row| row.counter);
+        let Some(next) = next.filter(|row| row.ticket.is_some()) else {
+            continue;
+        };
+        let overdue = next.expires_at.is_some_and(|at| at <= now.0);
+        if overdue || !deliverable(next.op()?, life) || !next.advance(Step::Sent, now)? {
+            continue;
+        }
+        store::command::save(tx, next).await?;
+        tell(tx, device, next, now).await?;
+        claimed.extend(Ready::of(next)?);
+    }
+    claimed.sort_by_key(|ready| (ready.priority, ready.counter));
+    Ok(claimed)
+}
+
+impl App {
+    /// The lock (or unlock) that waits for the device, to be sent before anything else.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn pending_lock(&self, id: DeviceId) -> Result<Option<Ready>, AppError> {
+        let live = store::command::live_of(&self.store.read(), id).await?;
+        let lock = i32::from(Domain::Lock.number());
+        if !live
+            .iter()
+            .any(|row| row.domain == lock && row.ticket.is_some())
+        {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let claimed = self
+            .store
+            .write(Lane::Priority, |tx| async move {
+                let Some(device) = device::lock(&tx, id).await? else {
+                    return Ok(Vec::new());
+                };
+                let mut live = store::command::live_of(&tx, id).await?;
+                live.retain(|row| row.domain == lock);
+                claim(&tx, &device, &mut live, true, now).await
+            })
+            .await
+            .map_err(|error: StoreError| AppError::from(error))?;
+        Ok(claimed.into_iter().next())
+    }
+
+    /// Commands that wait for their signature, most urgent first.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn unsigned_commands(&self, limit: u64) -> Result<Vec<Unsigned>, AppError> {
+        let rows = store::command::unsigned(&self.store.read(), limit).await?;
+        let unsigned = rows.into_iter().map(|row| Unsigned {
+            id: row.key(),
+            device: row.device(),
+            counter: row.counter(),
+            generation: u32::try_from(row.generation).unwrap_or(u32::MAX),
+            expires_at: row.expires_at.map(Millis),
+            order: Order::from_json(row.args)
+                .inspect_err(
+                    |error| tracing::error!(command = %row.id, %error, "an order cannot be read"),
+                )
+                .ok(),
+        });
+        Ok(unsigned.collect())
+    }
+
+    /// Stores signatures, and marks as sent what can be sent now, which it returns.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn commands_signed(&self, signed: &[Signature]) -> Result<Vec<Ready>, AppError> {
+        let now = self.clock.now();
+        let result = self
+            .store
+            .write(Lane::Priority, |tx| async move {
+                let mut ready = Vec::new();
+                for signature in signed {
+                    ready.extend(store_signature(&tx, signature, now).await?);
+                }
+                Ok::<_, StoreError>(ready)
+            })
+            .await?;
+        self.wake.outbox.notify_one();
+        Ok(result)
+    }
+
+    /// Marks as sent, and returns, what waits signed for devices with a session on `node`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn claim_commands(&self, node: &str, limit: u64) -> Result<Vec<Ready>, AppError> {
+        let reader = self.store.read();
+        let devices = store::command::waiting_devices(&reader, node, limit).await?;
+        let mut claimed = Vec::new();
+        for device in devices {
+            claimed.extend(self.claim_of(device, false).await?);
+        }
+        Ok(claimed)
+    }
+
+    /// Marks as sent, and returns, what one device can be sent now.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn claim_of(&self, id: DeviceId, resend: bool) -> Result<Vec<Ready>, AppError> {
+        let waiting = store::command::live_of(&self.store.read(), id).await?;
+        let waits =
+            |row: &Row| resend || row.ticket.is_some() && row.state == State::Pending.as_str();
+        if !waiting.iter().any(waits) {
+            return Ok(Vec::new());
+        }
+        let now = self.clock.now();
+        let claimed = self
+            .store
+            .write(Lane::Priority, |tx| async move {
+                let Some(device) = device::lock(&tx, id).await? else {
+                    return Ok(Vec::new());
+                };
+                let mut live = store::command::live_of(&tx, id).await?;
+                claim(&tx, &device, &mut live, resend, now).await
+            })
+            .await
+            .map_err(|error: StoreError| AppError::from(error))?;
+        if !claimed.is_empty() {
+            self.wake.outbox.notify_one();
+        }
+        Ok(claimed)
+    }
+}
+
+async fn store_signature(
+    tx: &Tx,
+    signature: &Signature,
+    now: Millis,
+) -> Result<Option<Ready>, StoreError> {
+    let Some(row) = store::command::find(tx, signature.id).await? else {
+        return Ok(None);
+    };
+    let Some(device) = device::lock(tx, row.device()).await? else {
+        return Ok(None);
+    };
+    let mut live = store::command::live_of(tx, row.device()).await?;
+    let Some(row) = live.iter_mut().find(|row| row.key() == signature.id) else {
+        return Ok(None);
+    };
+    // A counter that moved on meanwhile needs another signature.
+    if row.counter() != signature.counter || row.ticket.is_some() {
+        return Ok(None);
+    }
+    let domain = row.domain;
+    match &signature.ticket {
+        Some(ticket) => row.ticket = Some(ticket.clone()),
+        None => {
+            row.advance(Step::Rejected, now)?;
+            row.error_code = Some(REFUSED_BY_SIGNER);
+            tell(tx, &device, row, now).await?;
+        }
+    }
+    store::command::save(tx, row).await?;
+    if !signature.live {
+        return Ok(None);
+    }
+    live.retain(|row| row.domain == domain);
+    Ok(claim(tx, &device, &mut live, false, now).await?.pop())
+}

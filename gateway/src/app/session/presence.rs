@@ -1,0 +1,71 @@
+//! One device's presence and telemetry in a transaction of many.
+
+use super::{PresenceNote, StatusReport};
+use crate::store::{Event, StoreError, Topic, Tx, report};
+
+pub(super) async fn presence(tx: &Tx, node: &str, note: &PresenceNote) -> Result<(), StoreError> {
+    let Some(mut row) = report::lock(tx, note.device).await? else {
+        return Ok(());
+    };
+    let before = row.presence();
+    let mut after = before;
+    match note.connected {
+        Some((true, _)) => after = before.opened(note.term, note.at),
+        Some((false, _)) => {
+            // Begun and ended between two transactions: it still was.
+            after = before.opened(note.term, note.at).closed(note.term, note.at);
+        }
+        None if note.term == before.term => {
+            after.last_contact_at = before.last_contact_at.max(Some(note.at));
+        }
+        None => {}
+    }
+    row.set_presence(after);
+    if let Some((_, link)) = note.connected
+        && after.term == note.term
+    {
+        row.node = Some(node.to_owned());
+        row.link = Some(link.to_owned());
+        match after.connected {
+            true => row.connected_at = Some(note.at.0),
+            false => row.disconnected_at = Some(note.at.0),
+        }
+    }
+    if let Some(status) = &note.status
+        && note.term >= before.term
+    {
+        telemetry(&mut row, status);
+    }
+    report::save(tx, &row).await?;
+    if before.connected == after.connected {
+        return Ok(());
+    }
+    tx.emit(Event {
+        topic: Topic::Presence,
+        organization: note.organization,
+        device: Some(note.device),
+        payload: serde_json::json!({
+            "device": note.device.to_string(),
+            "connected": after.connected,
+            "link": row.link,
+        }),
+        at: note.at,
+    })
+    .await
+}
+
+fn telemetry(row: &mut report::Row, status: &StatusReport) {
+    row.uptime_s = row.uptime_s.max(Some(i64::from(status.uptime_s)));
+    row.battery = Some(i32::from(status.battery));
+    row.rssi = status.rssi.map(i32::from).or(row.rssi);
+    if let Some((position, at)) = status.position {
+        row.lat_e7 = Some(position.lat_e7);
+        row.lon_e7 = Some(position.lon_e7);
+        row.accuracy = Some(i32::from(position.accuracy_m));
+        row.position_at = Some(at.0);
+        row.position_source = Some("device".to_owned());
+    }
+    if let Some(counted) = status.counted {
+        row.counted = Some(serde_json::json!(counted));
+    }
+}
