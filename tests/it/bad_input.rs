@@ -6,9 +6,11 @@ use rumqttc::mqttbytes::v4::{Packet, Publish};
 use sealgate_codec::{
     DeviceId, ErrorCode, Frame, Message,
     chain::Head,
-    message::{Caps, Hello, LogPosition, ResetCause, Stamps},
+    cose,
+    message::{Caps, CmdAck, CmdStatus, Hello, LogPosition, ResetCause, Stamps},
     record::{ClockQuality, Entry, Facts, LinkKind, Record, kind},
     statement::Checkpoint,
+    ticket::Ticket,
 };
 use sealgate_simulators::net::SealHandle;
 use sealgate_tests::{
@@ -24,6 +26,8 @@ struct Scene {
     _fleet: sealgate_simulators::fleet::Fleet,
     id: DeviceId,
     log_key: SigningKey,
+    /// What the rogue has applied.
+    counters: [u32; 4],
 }
 
 const ROGUE: usize = 10;
@@ -36,13 +40,49 @@ impl Scene {
         world.ready(&bystander, 0, false).await;
         let rogue = &world.material.folder.devices[ROGUE];
         let (id, log_key) = (rogue.id, SigningKey::from_bytes(&rogue.log_seed));
-        Self {
+        let mut scene = Self {
             world,
             bystander,
             _fleet: fleet,
             id,
             log_key,
-        }
+            counters: [0; 4],
+        };
+        scene.bind_rogue().await;
+        scene
+    }
+
+    /// Only a bound device has records to send.
+    async fn bind_rogue(&mut self) {
+        let name = self.world.material.id(ROGUE);
+        self.world.deliver(name).await;
+        let mut raw = self.greeted().await;
+        let path = format!("devices/{name}/bind");
+        let order = self.world.api.post(&path, serde_json::json!({})).await;
+        let (mid, signed) = loop {
+            let down = raw.message().await.expect("a command");
+            let frame = Frame::decode(&down.payload).expect("SL/1");
+            if let Message::Cmd(signed) = frame.message {
+                break (frame.mid, signed);
+            }
+        };
+        let payload = cose::parse(&signed).expect("COSE").payload;
+        let ticket = Ticket::decode(payload).expect("a ticket");
+        self.counters[ticket.domain.index()] = ticket.ctr;
+        let ack = Frame {
+            mid: 9,
+            re: Some(mid),
+            message: Message::CmdAck(CmdAck {
+                domain: ticket.domain,
+                ctr: ticket.ctr,
+                status: CmdStatus::Applied,
+                err: None,
+            }),
+        };
+        raw.publish(&format!("s1/{name}/u"), &ack.encode())
+            .await
+            .expect("sent");
+        self.world.applied(&order).await;
     }
 
     async fn rogue(&self) -> RawSeal {
@@ -58,7 +98,7 @@ impl Scene {
     /// A session that has said HELLO and got its answer.
     async fn greeted(&self) -> RawSeal {
         let mut raw = self.rogue().await;
-        let hello = frame(1, Message::Hello(hello(self.id)));
+        let hello = frame(1, Message::Hello(hello(self.id, self.counters)));
         assert!(matches!(
             self.say(&mut raw, &hello).await,
             Some(Message::HelloAck(_))
@@ -159,7 +199,7 @@ fn record(seq: u32) -> Record {
     }
 }
 
-fn hello(device: DeviceId) -> Hello {
+fn hello(device: DeviceId, counters: [u32; 4]) -> Hello {
     Hello {
         minor: 0,
         fw: 1,
@@ -177,7 +217,7 @@ fn hello(device: DeviceId) -> Hello {
             next: 1,
             capacity: 800,
         },
-        counters: [0; 4],
+        counters,
         locked: false,
         config_version: 0,
         cell: None,
@@ -195,7 +235,7 @@ fn hello(device: DeviceId) -> Hello {
 async fn malformed_messages_get_their_codes() {
     let scene = Scene::new().await;
     let mut raw = scene.greeted().await;
-    let good = frame(2, Message::Hello(hello(scene.id)));
+    let good = frame(2, Message::Hello(hello(scene.id, scene.counters)));
     let mut trailing = good.clone();
     trailing.push(0);
     for (payload, code) in [

@@ -8,7 +8,10 @@ use serde_json::Value;
 
 /// All events after a position, by long polling.
 async fn after(world: &World, position: i64) -> Vec<Value> {
-    let answer = world.api.try_get(&format!("events?after={position}")).await;
+    let answer = world
+        .api
+        .try_get(&format!("events?after={position}&wait=1"))
+        .await;
     assert!(answer.status.is_success(), "{}", answer.body);
     match &answer.body {
         Value::Array(events) => events.clone(),
