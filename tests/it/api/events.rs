@@ -15,7 +15,7 @@ async fn after(world: &World, position: i64) -> Vec<Value> {
     assert!(answer.status.is_success(), "{}", answer.body);
     match &answer.body {
         Value::Array(events) => events.clone(),
-        page => page["items"].as_array().cloned().unwrap_or_default(),
+        page => page["events"].as_array().cloned().unwrap_or_default(),
     }
 }
 
