@@ -67,30 +67,42 @@ impl Presence {
         }
     }
 
-    /// Writes until told to stop, and once more after that.
+    /// Writes until told to stop, and then what is left.
     pub(super) async fn run(self: Arc<Self>, app: App, node: String, stop: CancellationToken) {
         while !stop.is_cancelled() {
             tokio::select! {
                 () = self.arrived.notified() => {}
-                () = stop.cancelled() => {}
+                () = stop.cancelled() => break,
             }
-            while self.write_one(&app, &node).await {
-                tokio::time::sleep(PACE).await;
+            while !stop.is_cancelled() {
+                let pause = match self.write_one(&app, &node).await {
+                    Ok(true) => PACE,
+                    Ok(false) => break,
+                    Err(()) => RETRY,
+                };
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => {}
+                }
             }
         }
+        // A database that fails now will say the same at the next start: nobody is connected.
+        while let Ok(true) = self.write_one(&app, &node).await {}
     }
 
-    /// Writes one transaction; false when nothing waits (or the rest has to wait for the stop).
-    async fn write_one(&self, app: &App, node: &str) -> bool {
+    /// Writes one transaction. `Ok(false)` when nothing waits, an error when it failed and waits again.
+    async fn write_one(&self, app: &App, node: &str) -> Result<bool, ()> {
         let notes = self.take();
         if notes.is_empty() {
-            return false;
+            return Ok(false);
         }
-        if let Err(error) = app.write_presence(node, &notes).await {
-            tracing::warn!(%error, "presence was not written");
-            self.put_back(notes);
-            tokio::time::sleep(RETRY).await;
+        match app.write_presence(node, &notes).await {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                tracing::warn!(%error, "presence was not written");
+                self.put_back(notes);
+                Err(())
+            }
         }
-        true
     }
 }
