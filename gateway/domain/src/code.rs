@@ -57,7 +57,6 @@ impl Code {
 
     /// A code was entered; `matches` says whether it is this one. The first value is the state to store, whatever
     /// the second says.
-    #[must_use]
     pub fn enter(self, matches: bool, now: Millis) -> (Self, Result<(), RuleError>) {
         if self.used_at.is_some() {
             return (self, Err(RuleError::CodeUsed));

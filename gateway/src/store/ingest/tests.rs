@@ -271,17 +271,16 @@ fn a_row_the_cursor_knows_nothing_of_is_compared_before_anything_is_said() {
         neighbour.press(0, 0, |_| {});
         one(&store, seal.batch(0, 3, 0)).await;
         // A cursor restored from an older copy than the records.
-        let genesis = seal.batch(0, 1, 0).prev_head;
+        let (id, genesis) = (seal.id, seal.batch(0, 1, 0).prev_head);
         let back: Result<(), StoreError> = store
             .write(Lane::Normal, |tx| async move {
-                let mut row = log::newest(&tx, seal.id).await?.unwrap();
+                let mut row = log::newest(&tx, id).await?.unwrap();
                 row.next_seq = 1;
                 row.head = genesis.to_vec();
                 log::save(&tx, &row).await
             })
             .await;
         back.unwrap();
-        let (_, seal, _) = rebuilt(&seal);
         let outcomes = store
             .ingest(vec![seal.batch(0, 5, 0), neighbour.batch(0, 1, 0)])
             .await
@@ -290,11 +289,6 @@ fn a_row_the_cursor_knows_nothing_of_is_compared_before_anything_is_said() {
         assert_eq!(stored(outcomes[1]), (2, 1, 0));
         assert_eq!(sequences(&store, &seal).await, [1, 2, 3, 4, 5]);
     });
-}
-
-/// The same seal, for a test that moved it into a transaction.
-fn rebuilt(seal: &Seal) -> ((), Seal, ()) {
-    ((), seal.clone(), ())
 }
 
 #[test]
@@ -409,72 +403,73 @@ fn each_group_leaves_one_row_in_the_audit_bound_to_its_bytes() {
     });
 }
 
+/// A seal with six stamps under its grant and four without.
+async fn ten_stamps(store: &Store) -> (World, Seal, grant::Row) {
+    let (world, mut seal, row) = granted(store).await;
+    for _ in 0..4 {
+        seal.press(0, 0, |_| {});
+    }
+    one(store, seal.batch(0, 10, 0)).await;
+    (world, seal, row)
+}
+
 #[test]
-fn lists_of_stamps_filter_and_go_on_behind_their_last_row() {
+fn lists_of_stamps_go_on_behind_their_last_row() {
     on_both(|store| async move {
-        let (world, mut seal, row) = granted(&store).await;
-        for _ in 0..4 {
-            seal.press(0, 0, |_| {});
-        }
-        one(&store, seal.batch(0, 10, 0)).await;
+        let (world, seal, _) = ten_stamps(&store).await;
         let reader = &store.read();
-        let all = stamp::StampFilter {
-            organization: Some(world.organization),
-            ..Default::default()
-        };
-        let (mut before, mut seen) = (None, Vec::new());
-        loop {
-            let page = stamp::list(reader, &all, before, 3).await.unwrap();
-            let Some(last) = page.last() else { break };
-            before = Some(last.time_key());
-            seen.extend(page.iter().map(stamp::Row::seq));
+        let organization = Some(world.organization);
+        for device in [None, Some(seal.id)] {
+            let filter = stamp::StampFilter {
+                organization,
+                device,
+                ..Default::default()
+            };
+            let (mut before, mut seen) = (None, Vec::new());
+            loop {
+                let page = stamp::list(reader, &filter, before, 3).await.unwrap();
+                let Some(last) = page.last() else { break };
+                before = Some(last.time_key());
+                seen.extend(page.iter().map(stamp::Row::seq));
+            }
+            assert_eq!(seen, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
         }
-        assert_eq!(seen, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
-        let count = async |filter: stamp::StampFilter| {
-            stamp::list(reader, &filter, None, 100).await.unwrap().len()
-        };
-        let with = |change: fn(&mut stamp::StampFilter)| {
-            let mut filter = all.clone();
-            change(&mut filter);
-            filter
-        };
-        assert_eq!(count(with(|filter| filter.abnormal = true)).await, 4);
-        assert_eq!(
-            count(with(|filter| filter.class = Some(AbnormalKind::OverCount))).await,
-            0
-        );
-        assert_eq!(count(with(|filter| filter.until = Some(START))).await, 0);
-        assert_eq!(count(with(|filter| filter.from = Some(START))).await, 10);
-        assert_eq!(
-            count(stamp::StampFilter {
-                grant: Some(row.key()),
-                ..Default::default()
-            })
-            .await,
-            6
-        );
-        assert_eq!(
-            count(stamp::StampFilter {
-                member: Some(world.owner),
-                ..Default::default()
-            })
-            .await,
-            6
-        );
-        assert_eq!(
-            count(stamp::StampFilter {
-                member: Some(fresh(START)),
-                ..Default::default()
-            })
-            .await,
-            0
-        );
-        let newest = stamp::log_of(reader, seal.id, None, None, 2).await.unwrap();
-        let older = stamp::log_of(reader, seal.id, None, Some((1, newest[1].seq())), 2)
-            .await
-            .unwrap();
+        let newest = stamp::log_of(reader, seal.id, None, 2).await.unwrap();
+        let last = Some((1, newest[1].seq()));
+        let older = stamp::log_of(reader, seal.id, last, 2).await.unwrap();
         let seqs: Vec<_> = newest.iter().chain(&older).map(stamp::Row::seq).collect();
         assert_eq!(seqs, [10, 9, 8, 7]);
+    });
+}
+
+#[test]
+fn lists_of_stamps_show_what_was_asked_for() {
+    on_both(|store| async move {
+        let (world, _, row) = ten_stamps(&store).await;
+        let reader = &store.read();
+        let count = async |change: &dyn Fn(&mut stamp::StampFilter)| {
+            let mut filter = stamp::StampFilter {
+                organization: Some(world.organization),
+                ..Default::default()
+            };
+            change(&mut filter);
+            stamp::list(reader, &filter, None, 100).await.unwrap().len()
+        };
+        let over = Some(AbnormalKind::OverCount);
+        assert_eq!(count(&|filter| filter.abnormal = true).await, 4);
+        assert_eq!(count(&|filter| filter.class = over).await, 0);
+        assert_eq!(count(&|filter| filter.until = Some(START)).await, 0);
+        assert_eq!(count(&|filter| filter.from = Some(START)).await, 10);
+        assert_eq!(count(&|filter| filter.grant = Some(row.key())).await, 6);
+        assert_eq!(count(&|filter| filter.member = Some(world.owner)).await, 6);
+        assert_eq!(count(&|filter| filter.member = Some(fresh(START))).await, 0);
+        let other = fresh(START);
+        assert_eq!(count(&|filter| filter.organization = Some(other)).await, 0);
+        let both = |filter: &mut stamp::StampFilter| {
+            filter.organization = Some(other);
+            filter.member = Some(world.owner);
+        };
+        assert_eq!(count(&both).await, 0);
     });
 }
 

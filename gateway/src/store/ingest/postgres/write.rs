@@ -149,6 +149,7 @@ impl<'a> Written<'a> {
                 .execute(&mut *tx)
                 .await?;
         }
+        self.audited(tx).await?;
         self.told(tx).await
     }
 
@@ -240,7 +241,7 @@ impl<'a> Written<'a> {
         Ok(())
     }
 
-    async fn told(&self, tx: &mut PgConnection) -> Result<(), Failure> {
+    async fn audited(&self, tx: &mut PgConnection) -> Result<(), Failure> {
         if !self.audit.is_empty() {
             let rows = &self.audit;
             sqlx::query(AUDIT)
@@ -273,6 +274,10 @@ impl<'a> Written<'a> {
                 .execute(&mut *tx)
                 .await?;
         }
+        Ok(())
+    }
+
+    async fn told(&self, tx: &mut PgConnection) -> Result<(), Failure> {
         if !self.events.is_empty() {
             let rows = &self.events;
             sqlx::query(OUTBOX)
