@@ -434,9 +434,9 @@ fn lists_of_stamps_go_on_behind_their_last_row() {
             }
             assert_eq!(seen, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
         }
-        let newest = stamp::log_of(reader, seal.id, None, 2).await.unwrap();
+        let newest = stamp::log_of(reader, seal.id, None, None, 2).await.unwrap();
         let last = Some((1, newest[1].seq()));
-        let older = stamp::log_of(reader, seal.id, last, 2).await.unwrap();
+        let older = stamp::log_of(reader, seal.id, None, last, 2).await.unwrap();
         let seqs: Vec<_> = newest.iter().chain(&older).map(stamp::Row::seq).collect();
         assert_eq!(seqs, [10, 9, 8, 7]);
     });
