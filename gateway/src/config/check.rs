@@ -100,6 +100,11 @@ impl Config {
             "http.listen",
             || "must differ from front.listen".to_owned(),
         );
+        self.check_limits(found);
+    }
+
+    fn check_limits(&self, found: &mut Found) {
+        let front = &self.front;
         found.range(
             "front.max_sessions",
             front.max_sessions as u64,

@@ -1,6 +1,6 @@
 //! The HTTP listener.
 
-use std::{future::Future, net::SocketAddr};
+use std::net::SocketAddr;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -28,17 +28,11 @@ pub(super) fn local(listener: &TcpListener) -> Result<SocketAddr, ServerError> {
 }
 
 /// Answers until `stop`; requests under way are finished.
-pub(super) fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        let served = axum::serve(listener, router)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the HTTP listener ended");
-        }
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the HTTP listener ended");
     }
 }

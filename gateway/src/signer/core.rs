@@ -118,11 +118,10 @@ impl Drop for Core {
     }
 }
 
-fn sign_one(
-    ring: &Keyring,
-    request: &SignRequest,
-    now: u32,
-) -> (Option<u8>, Result<(u8, Vec<u8>), Refused>) {
+/// A ticket's op, and the key and signature or why there is none.
+type Decision = (Option<u8>, Result<(u8, Vec<u8>), Refused>);
+
+fn sign_one(ring: &Keyring, request: &SignRequest, now: u32) -> Decision {
     let decoded = match decode(request) {
         Ok(decoded) => decoded,
         Err(refused) => return (None, Err(refused)),
