@@ -61,6 +61,19 @@ pub(super) async fn enter(
     Ok(answer)
 }
 
+/// Audit and event of a code on its way.
+async fn note(tx: &Tx, actor: &Actor, row: &code::Row, phone: &Phone) -> Result<(), AppError> {
+    let change = Change {
+        at: Millis(row.created_at),
+        organization: Some(row.organization_id.into()),
+        device: row.device_id.map(DeviceId::from_key),
+        action: "code.send",
+        subject: row.id.to_string(),
+        detail: json!({"purpose": row.purpose, "phone": phone.masked()}),
+    };
+    Ok(change.record(tx, actor, Topic::Organization).await?)
+}
+
 impl App {
     /// Sends a code to the owner's phone, for a device or for any.
     ///
@@ -107,15 +120,7 @@ impl App {
                     };
                     code::insert(&tx, &row).await?;
                     let phone = Phone::parse(&row.phone)?;
-                    let change = Change {
-                        at: now,
-                        organization: Some(organization),
-                        device,
-                        action: "code.send",
-                        subject: id.to_string(),
-                        detail: json!({"purpose": purpose.as_str(), "phone": phone.masked()}),
-                    };
-                    change.record(&tx, &actor, Topic::Organization).await?;
+                    note(&tx, &actor, &row, &phone).await?;
                     let sent = CodeSent {
                         id: CodeId(id),
                         phone,

@@ -27,10 +27,8 @@ pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     /// Stable name of the problem.
     pub(crate) code: &'static str,
-    /// The business rule that refused.
-    pub(crate) rule: Option<&'static str>,
-    /// Title in Chinese and English when the rule brings its own.
-    pub(crate) title: Option<(&'static str, &'static str)>,
+    /// The business rule that refused; it brings its own titles.
+    pub(crate) rule: Option<RuleError>,
     /// What exactly, in English.
     pub(crate) detail: Option<String>,
     /// Fields that were refused.
@@ -88,7 +86,6 @@ impl Problem {
             status,
             code,
             rule: None,
-            title: None,
             detail: None,
             errors: Vec::new(),
             retry_after: None,
@@ -139,7 +136,10 @@ impl Problem {
 
     /// Writes the document.
     pub(crate) fn render(self, language: Language, instance: &str) -> Response {
-        let (chinese, english) = self.title.unwrap_or_else(|| titles::of(self.code));
+        let (chinese, english) = match self.rule {
+            Some(rule) => (rule.title_zh(), rule.title_en()),
+            None => titles::of(self.code),
+        };
         let document = ProblemDocument {
             kind: format!("urn:sealgate:problem:{}", self.code),
             title: match language {
@@ -150,7 +150,7 @@ impl Problem {
             detail: self.detail,
             instance: instance.to_owned(),
             code: self.code,
-            rule: self.rule,
+            rule: self.rule.map(RuleError::rule),
             errors: self.errors,
         };
         let mut response = (self.status, Json(document)).into_response();
@@ -280,8 +280,7 @@ impl From<AppError> for Problem {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited")
             },
             AppError::Rule(rule) => Self {
-                rule: Some(rule.rule()),
-                title: Some((rule.title_zh(), rule.title_en())),
+                rule: Some(rule),
                 ..Self::new(status_of(rule), rule.code())
             },
             AppError::Store(error) => of_store(&error),
