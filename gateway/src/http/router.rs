@@ -65,10 +65,9 @@ fn watched() -> OpenApiRouter<Api> {
 }
 
 fn documented(nouns: OpenApiRouter<Api>) -> OpenApiRouter<Api> {
-    let api = OpenApiRouter::with_openapi(openapi::head())
+    OpenApiRouter::with_openapi(openapi::head())
         .nest(PREFIX, nouns)
-        .merge(watched());
-    api
+        .merge(watched())
 }
 
 /// The OpenAPI document.
