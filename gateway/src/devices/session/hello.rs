@@ -58,6 +58,10 @@ impl Session {
         self.greet(mid, hello, answer).await
     }
 
+    #[expect(
+        clippy::unnecessary_min_or_max,
+        reason = "the least of both versions, also when ours is no longer 0"
+    )]
     async fn greet(&mut self, mid: u16, hello: &Hello, answer: HelloAnswer) -> Result<(), End> {
         let lease = self.take_lease().await;
         let settings = &self.host.settings;
