@@ -58,6 +58,8 @@ const DEVICE_SQL: &str = "INSERT INTO device (id, model, serial, name, note, lif
         log_key, desired_locked, desired_config, desired_config_version, desired_offline, counter_lock, counter_grant,
         counter_config, counter_firmware, next_grant_no, version, created_at)
     VALUES ($1, 'GL', $2, '', '', 'bound', 0, $3, $4, $5, FALSE, '{}', 0, FALSE, 0, 1, 1, 0, 2, 1, 0)";
+const REPORT_SQL: &str =
+    "INSERT INTO device_report (device_id, connected, term) VALUES ($1, FALSE, 0)";
 const GRANT_SQL: &str = "INSERT INTO use_grant (id, device_id, no, organization_id, max_count, used, not_before, not_after,
         method, flags, remark, created_by, created_at, delivered_at)
     VALUES ($1, $2, 1, $3, 0, 0, 0, 9999999999999, 'direct', 0, '', 'load', 0, 0)";
@@ -78,6 +80,9 @@ pub fn sqlite(file: &Path, devices: &[Device]) -> Result<()> {
             row.fingerprint,
             row.log_key
         ])?;
+        transaction
+            .prepare_cached(REPORT_SQL)?
+            .execute(params![row.key])?;
         transaction.prepare_cached(GRANT_SQL)?.execute(params![
             row.grant.as_slice(),
             row.key,
