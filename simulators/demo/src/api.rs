@@ -69,7 +69,9 @@ impl Api {
                 None => format!("{path}{glue}limit=200"),
             };
             let mut body = self.get(&page).await?;
-            let found = body["items"].as_array_mut().context("a page without items")?;
+            let found = body["items"]
+                .as_array_mut()
+                .context("a page without items")?;
             items.append(found);
             cursor = body["next_cursor"].as_str().map(str::to_owned);
             if cursor.is_none() {
@@ -84,7 +86,12 @@ impl Api {
         Ok(id.with_context(|| format!("no id in {answer}"))?.to_owned())
     }
 
-    async fn expect(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+    async fn expect(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
         let (status, answer) = self.ask(method.clone(), path, body).await?;
         if !status.is_success() {
             bail!("{method} {path}: {status} {answer}");

@@ -5,14 +5,52 @@
 //! what the demo is for.
 
 use std::{
+    ffi::OsString,
     io::Read as _,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use rustix::process::{Signal, getpid, kill_process};
+
+/// The name under which this program is the gateway's command line.
+const SEALGATE: &str = "sealgate";
+
+/// Whether this process was started as the gateway's command line.
+pub(crate) fn called_sealgate() -> bool {
+    std::env::args_os()
+        .next()
+        .is_some_and(|name| name == SEALGATE)
+}
+
+/// Asks this process to end in order once the parent is gone or wants it to leave.
+pub(crate) fn leave_with_parent() {
+    thread::spawn(|| {
+        read_to_end();
+        // A process can always signal itself.
+        let _ = kill_process(getpid(), Signal::TERM);
+    });
+}
+
+/// Resolves when the parent is gone or wants this process to leave.
+pub(crate) async fn orphaned() {
+    let (gone, wait) = tokio::sync::oneshot::channel();
+    thread::spawn(move || {
+        read_to_end();
+        // Nobody waits any more when the process is ending anyway.
+        let _ = gone.send(());
+    });
+    let _ = wait.await;
+}
+
+fn read_to_end() {
+    let mut sink = [0_u8; 64];
+    while matches!(std::io::stdin().read(&mut sink), Ok(read) if read > 0) {}
+}
 
 /// This program, run again.
 #[derive(Debug)]
@@ -21,17 +59,26 @@ pub(crate) struct Offspring {
 }
 
 impl Offspring {
-    /// Starts this program with `args`; what it prints goes to `log`.
-    pub(crate) fn spawn(args: &[&str], log: &Path) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("this program's own file")?;
+    /// Starts the gateway's command line; what it prints goes to `log`.
+    pub(crate) fn sealgate(args: &[OsString], log: &Path) -> anyhow::Result<Self> {
+        Self::spawn(sealgate_command(args)?, log)
+    }
+
+    /// Starts this program with `args`.
+    pub(crate) fn this(args: &[OsString], log: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(program()?);
+        command.args(args).process_group(0);
+        Self::spawn(command, log)
+    }
+
+    fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let output = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(log)
             .with_context(|| format!("cannot write {}", log.display()))?;
         let errors = output.try_clone()?;
-        let child = Command::new(program)
-            .args(args)
+        let child = command
             .stdin(Stdio::piped())
             .stdout(output)
             .stderr(errors)
@@ -71,19 +118,43 @@ impl Offspring {
 impl Drop for Offspring {
     fn drop(&mut self) {
         if self.ended().is_none() {
-            self.leave(Duration::from_secs(2));
+            self.leave(Duration::from_secs(5));
         }
     }
 }
 
-/// Resolves when the parent is gone or wants this process to leave.
-pub(crate) async fn orphaned() {
-    let (gone, wait) = tokio::sync::oneshot::channel();
-    thread::spawn(move || {
-        let mut sink = [0_u8; 64];
-        while matches!(std::io::stdin().read(&mut sink), Ok(read) if read > 0) {}
-        // Nobody waits any more when the process is ending anyway.
-        let _ = gone.send(());
-    });
-    let _ = wait.await;
+/// Runs the gateway's command line to its end.
+pub(crate) fn run_sealgate(args: &[OsString]) -> anyhow::Result<()> {
+    let mut child = sealgate_command(args)?
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // Its standard input must stay open, or it would think that we are gone.
+    let held = child.stdin.take();
+    let output = child.wait_with_output()?;
+    drop(held);
+    if !output.status.success() {
+        bail!(
+            "sealgate {args:?}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
+
+fn sealgate_command(args: &[OsString]) -> anyhow::Result<Command> {
+    let mut command = Command::new(program()?);
+    command
+        .arg0(SEALGATE)
+        .args(args)
+        .env("SEALGATE__SMS__PROVIDER", "memory")
+        // The terminal's interrupt is for the parent: it ends its children in order.
+        .process_group(0);
+    Ok(command)
+}
+
+fn program() -> anyhow::Result<std::path::PathBuf> {
+    std::env::current_exe().context("this program's own file")
 }

@@ -192,6 +192,11 @@ mod tests {
         assert_eq!(compare(&[truth()], &twice).unwrap().doubled, 1);
         let ghost = [stamp(1, Some(3)), stamp(2, None)];
         assert_eq!(compare(&[truth()], &ghost).unwrap().doubled, 1);
-        assert_eq!(compare(&[truth()], &[stamp(1, None)]).unwrap().misclassified, 1);
+        assert_eq!(
+            compare(&[truth()], &[stamp(1, None)])
+                .unwrap()
+                .misclassified,
+            1
+        );
     }
 }

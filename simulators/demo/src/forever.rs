@@ -1,0 +1,130 @@
+//! The office day that never stops, for looking around.
+
+use std::{ffi::OsString, io::Write as _, path::PathBuf, time::Duration};
+
+use anyhow::bail;
+use jiff::{SignedDuration, Timestamp};
+use sealgate_simulators::fleet::DeviceFolder;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::{
+    Args,
+    api::Api,
+    child::Offspring,
+    gateway::{Gateway, Ports},
+    prepare::{self, Company},
+    seals,
+};
+
+/// How long a day takes.
+const DAY_S: u64 = 180;
+
+/// Runs until interrupted.
+pub(crate) async fn run(args: Args) -> anyhow::Result<bool> {
+    let data = args
+        .data
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("sealgate-data"));
+    let seed = args.seed.unwrap_or_else(|| rand::random::<u32>().into());
+    eprintln!("starting; everything is kept in {}", data.display());
+    let mut gateway = Gateway::start(&data, Ports::choose()?).await?;
+    let (api, token) = prepare::administrator(&gateway, &data).await?;
+    let count = usize::from(args.seals);
+    let devices = prepare::devices(&data, count)?;
+    prepare::import(&api, &devices).await?;
+    let company = prepare::company(&api).await?;
+    let folder = DeviceFolder::load(&devices, count)?;
+    let names: Vec<String> = folder.devices.iter().map(|one| one.name.clone()).collect();
+    prepare::deliver(&api, &company, &names).await?;
+    let words: Vec<OsString> = vec![
+        seals::WORD.into(),
+        "--devices".into(),
+        devices.into(),
+        "--state".into(),
+        data.join("seals").into(),
+        "--server".into(),
+        gateway.front().to_string().into(),
+        "--seed".into(),
+        seed.to_string().into(),
+        "--count".into(),
+        count.to_string().into(),
+        "--day-s".into(),
+        DAY_S.to_string().into(),
+    ];
+    let mut fleet = Offspring::this(&words, &data.join("seals.log"))?;
+    eprintln!("binding {count} seals and giving grants");
+    prepare::bind(&api, &names).await?;
+    grant_all(&api, &company, &names).await?;
+    tell(&api, &token, &names[0])?;
+    let outcome = watch(&mut gateway, &mut fleet).await;
+    eprintln!("stopping: seals first, then the gateway");
+    fleet.leave(Duration::from_secs(10));
+    gateway.stop();
+    outcome.map(|()| true)
+}
+
+/// Until somebody interrupts, or a child ends by itself.
+async fn watch(gateway: &mut Gateway, fleet: &mut Offspring) -> anyhow::Result<()> {
+    let mut beat = tokio::time::interval(Duration::from_secs(1));
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = beat.tick() => {
+                gateway.check()?;
+                if let Some(status) = fleet.ended() {
+                    bail!("the simulated seals ended ({status})");
+                }
+            }
+        }
+    }
+}
+
+/// A grant without limit for every seal that has none open.
+async fn grant_all(api: &Api, company: &Company, names: &[String]) -> anyhow::Result<()> {
+    let mut work = JoinSet::new();
+    for (place, name) in names.iter().enumerate() {
+        let (api, name) = (api.clone(), name.clone());
+        let member = company.members[place % company.members.len()].clone();
+        work.spawn(async move {
+            let open = api.all(&format!("/grants?device={name}&open=true")).await?;
+            if !open.is_empty() {
+                return Ok(());
+            }
+            let now = Timestamp::now();
+            let body = json!({
+                "device": name,
+                "member": member,
+                // Every fifth seal has few stamps left, so that something goes wrong now and then.
+                "count": if place % 5 == 4 { 20 } else { 0 },
+                "not_before": (now - SignedDuration::from_secs(60)).to_string(),
+                "not_after": (now + SignedDuration::from_hours(24 * 30)).to_string(),
+            });
+            api.post("/grants", body).await.map(drop)
+        });
+    }
+    prepare::all_of(work).await
+}
+
+fn tell(api: &Api, token: &str, device: &str) -> anyhow::Result<()> {
+    let base = api.base();
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "
+API    {base}/api/v1
+Docs   {base}/docs
+Token  {token}
+
+Try:
+  curl -H 'Authorization: Bearer {token}' '{base}/api/v1/stamps?limit=5'
+  curl -H 'Authorization: Bearer {token}' '{base}/api/v1/abnormal?limit=5'
+  curl -X POST -H 'Authorization: Bearer {token}' '{base}/api/v1/devices/{device}/lock'
+
+A day takes three minutes. Ctrl-C ends it."
+    )?;
+    out.flush()?;
+    Ok(())
+}
