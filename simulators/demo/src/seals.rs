@@ -53,7 +53,7 @@ pub(crate) async fn run(words: Vec<OsString>) -> anyhow::Result<bool> {
         seal.power_on().await?;
     }
     let days = async {
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         for day in 0_u64.. {
             let length = Duration::from_secs(args.day_s);
             let seed = args.seed.wrapping_add(day);

@@ -13,6 +13,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use rustls_pki_types::ServerName;
 use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 pub use keep::{Keeper, Kept};
 pub use material::{DeviceFolder, Material, MaterialError};
@@ -77,6 +78,7 @@ pub struct Fleet {
     seals: Vec<SealHandle>,
     running: Vec<JoinHandle<Seal>>,
     clock: WorldClock,
+    stop: CancellationToken,
 }
 
 impl Fleet {
@@ -101,6 +103,7 @@ impl Fleet {
             seals: Vec::with_capacity(folder.devices.len()),
             running: Vec::with_capacity(folder.devices.len()),
             clock,
+            stop: CancellationToken::new(),
         };
         for (place, material) in folder.devices.iter().enumerate() {
             let setup = Setup {
@@ -109,6 +112,7 @@ impl Fleet {
                 endpoint: endpoint.clone(),
                 version: version_of(options, place),
                 clock,
+                stop: fleet.stop.clone(),
             };
             let keeper = options
                 .state
@@ -153,10 +157,9 @@ impl Fleet {
         truths
     }
 
-    /// Ends every session in order and returns the world's memory. Handles that were cloned are dead afterwards
-    /// only when all of them are dropped, so drop them first.
+    /// Ends every session in order and returns the world's memory. Handles that were cloned are dead afterwards.
     pub async fn stop(self) -> Vec<Truth> {
-        drop(self.seals);
+        self.stop.cancel();
         let mut truths = Vec::with_capacity(self.running.len());
         for running in self.running {
             if let Ok(seal) = running.await {

@@ -21,6 +21,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     control::{Control, LinkFault, View},
@@ -58,6 +59,8 @@ pub struct Setup {
     pub version: Version,
     /// World time.
     pub clock: WorldClock,
+    /// Ends the driver, also while there are handles.
+    pub stop: CancellationToken,
 }
 
 type Dial = Pin<Box<dyn Future<Output = io::Result<TlsStream<TcpStream>>> + Send>>;
@@ -102,13 +105,15 @@ impl Driver {
         }
     }
 
-    /// Runs until the control channel closes; gives the seal back.
+    /// Runs until it is stopped or no handle is left; gives the seal back.
     pub async fn run(mut self) -> Seal {
         loop {
             self.carry_out();
             let wait = self.wait();
+            let stop = self.setup.stop.clone();
             tokio::select! {
                 biased;
+                () = stop.cancelled() => break,
                 control = self.control.recv() => match control {
                     Some(control) => self.obey(control),
                     None => break,

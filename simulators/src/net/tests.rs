@@ -21,6 +21,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
@@ -216,6 +217,7 @@ async fn started(version: Version, messages: usize) -> (SealHandle, Shared) {
         },
         version,
         clock: WorldClock::new(),
+        stop: CancellationToken::new(),
     };
     tasks::spawn("seal", Driver::new(setup, None, orders).run());
     (SealHandle::new(pki.material.name, control), platform)
