@@ -57,6 +57,14 @@ impl App {
         self.readiness.report()
     }
 
+    /// How many commands are not over, for the metrics.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn open_commands(&self) -> Result<u64, AppError> {
+        Ok(crate::store::command::count_live(&self.store.read()).await?)
+    }
+
     /// Text messages kept in memory, newest first.
     ///
     /// # Errors

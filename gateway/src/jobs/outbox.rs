@@ -52,8 +52,10 @@ fn tell(parts: &Parts, event: &Committed) {
     {
         parts.devices.changed(device);
     }
-    if event.topic == Topic::Command {
-        count_command(parts, event);
+    match event.topic {
+        Topic::Command => count_command(parts, event),
+        Topic::Alarm => count_alarm(parts, event),
+        _ => {}
     }
     let (Some(bus), Some(organization), Some(family)) =
         (&parts.bus, event.organization, family(event.topic))
@@ -86,6 +88,28 @@ const fn family(topic: Topic) -> Option<Family> {
         Topic::Presence => Some(Family::Presence),
         Topic::Command => Some(Family::Command),
         _ => None,
+    }
+}
+
+/// An alarm raised ahead of its record is counted when the record comes.
+fn count_alarm(parts: &Parts, event: &Committed) {
+    let payload = &event.payload;
+    let kind = payload.get("kind").and_then(|kind| kind.as_str());
+    if payload.get("early").is_some() {
+        return;
+    }
+    let alarms = &parts.metrics.alarms;
+    alarms.with_label_values(&[kind.unwrap_or("other")]).inc();
+    let stamps = payload.get("stamps").and_then(|stamps| stamps.as_array());
+    for class in stamps
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.get("class")?.as_u64())
+    {
+        let abnormal = &parts.metrics.stamps_abnormal;
+        abnormal
+            .with_label_values(&[class.to_string().as_str()])
+            .inc();
     }
 }
 

@@ -47,6 +47,8 @@ use tokens::Tokens;
 
 /// How often readiness is looked at.
 const WATCH: Duration = Duration::from_secs(1);
+/// What costs the database something is looked at every so many times.
+const SLOW_BEAT: u64 = 10;
 /// A bus whose canary is away longer is not ready.
 const BUS_LIMIT_S: f64 = 10.0;
 
@@ -172,6 +174,7 @@ impl Rooms {
         });
         // Seals last: the first one that connects finds everything running.
         let host = Arc::new(devices.clone());
+        let observed = clock.clone();
         let front = Front::start(
             settings::front(config)?,
             material,
@@ -180,6 +183,7 @@ impl Rooms {
             Arc::default(),
         )?;
         listeners::show(&metrics, "front", Arc::clone(front.stats()));
+        app.store().observe(metrics.clone(), observed);
         app.readiness().set_front(true);
         app.readiness().set_bus(true);
         Ok(Self {
@@ -239,15 +243,24 @@ impl Running {
 /// Keeps what `/readyz` and the metrics say about readiness current.
 async fn watch(app: App, metrics: Arc<Metrics>, stop: CancellationToken) {
     let mut beat = tokio::time::interval(WATCH);
-    loop {
+    for round in 0u64.. {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = beat.tick() => {}
         }
         let lively = metrics.bus_canary_age_seconds.get() < BUS_LIMIT_S;
         app.readiness().set_bus(lively);
-        let ready = app.probe().await.ready();
-        metrics.ready.set(i64::from(ready));
+        if round % SLOW_BEAT == 0 {
+            app.probe().await;
+            if let Ok(open) = app.open_commands().await {
+                metrics
+                    .commands_open
+                    .set(i64::try_from(open).unwrap_or(i64::MAX));
+            }
+        }
+        metrics
+            .ready
+            .set(i64::from(app.readiness().report().ready()));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Commands: rows first, delivery later.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait,
 };
 use sealgate_domain::{
     CommandId, DeviceId, Millis,
@@ -168,6 +168,14 @@ pub async fn live_all(r: &Reader, limit: u64) -> Result<Vec<Row>, StoreError> {
         .order_by_asc(table::Column::Id)
         .limit(limit);
     Ok(query.all(r).await?)
+}
+
+/// How many commands are not over.
+///
+/// # Errors
+/// The database.
+pub async fn count_live(r: &Reader) -> Result<u64, StoreError> {
+    Ok(live().count(r).await?)
 }
 
 /// Commands that wait for their signature, most urgent first.

@@ -18,10 +18,11 @@ use super::{
     Reader, StoreError, Tx, error,
     gate::Permit,
     ingest::Writer,
+    meter::Meter,
     pools::{self, Kind, Pools},
     tx::Signals,
 };
-use crate::config::StoreConfig;
+use crate::{clock::SharedClock, config::StoreConfig, telemetry::Metrics};
 
 /// Times a transaction that lost a race is run at most.
 const ATTEMPTS: u32 = 10;
@@ -41,6 +42,7 @@ struct Inner {
     config: StoreConfig,
     pools: RwLock<Pools>,
     healthy: AtomicBool,
+    meter: Meter,
 }
 
 /// The database. Cheap to clone.
@@ -62,6 +64,7 @@ impl Store {
                 kind,
                 config: config.clone(),
                 healthy: AtomicBool::new(true),
+                meter: Meter::default(),
             }),
         };
         store.check_durability().await?;
@@ -86,7 +89,11 @@ impl Store {
         T: Send,
         E: From<StoreError> + Send,
     {
+        let meter = &self.inner.meter;
+        let began = meter.now();
         let _permit = self.pass(lane).await;
+        meter.waited(lane, began);
+        let began = meter.now();
         let mut attempt = 1;
         loop {
             let signals = Arc::new(Signals::default());
@@ -97,14 +104,23 @@ impl Store {
             }
             match done {
                 Err(_) if lost && attempt < ATTEMPTS => {
+                    meter.retried();
                     let pause =
                         Duration::from_millis(u64::from(rand::random_range(1..=5 * attempt)));
                     tokio::time::sleep(pause).await;
                     attempt += 1;
                 }
-                done => return done,
+                done => {
+                    meter.written(lane, began);
+                    return done;
+                }
             }
         }
+    }
+
+    /// Counts and times writers from now on.
+    pub fn observe(&self, metrics: Arc<Metrics>, clock: SharedClock) {
+        self.inner.meter.attach(metrics, clock);
     }
 
     async fn attempt<F, Fut, T, E>(
@@ -189,6 +205,7 @@ impl Store {
     }
 
     fn outage(&self) {
+        self.inner.meter.failed();
         self.inner.healthy.store(false, Ordering::Relaxed);
         let mut pools = self
             .inner

@@ -23,6 +23,7 @@ mod ids;
 pub mod ingest;
 pub mod log;
 pub mod member;
+mod meter;
 mod migrate;
 pub mod organization;
 mod outbox;

@@ -98,20 +98,17 @@ metrics! {
     errors_received: IntCounterVec = "sealgate_errors_received_total", ["code"];
     /// Records whose bytes differ from what is stored under their number.
     log_forks: IntCounter = "sealgate_log_forks_total";
-    /// Holes in device logs (declared lost by the device).
-    log_gaps: IntCounter = "sealgate_log_gaps_total";
-    /// Devices that reported a counter or a boot number below the known one.
-    rollbacks: IntCounter = "sealgate_rollbacks_total";
     /// Events (alarms raised before their record arrives), by abnormal kind.
     events_received: IntCounterVec = "sealgate_events_received_total", ["kind"];
-    /// Presses that devices counted because their log was full, as last reported.
-    presses_counted: IntCounter = "sealgate_presses_counted_total";
+
+    /// Alarms committed, by kind (abnormal, log_fork, counter_rollback, counter_ahead, log_behind, ...). Every node counts all.
+    alarms: IntCounterVec = "sealgate_alarms_total", ["kind"];
 
     /// Stamp records stored.
     stamps_stored: IntCounter = "sealgate_stamps_stored_total";
     /// Stamp records that were stored before and acknowledged again.
     stamps_duplicate: IntCounter = "sealgate_stamps_duplicate_total";
-    /// Abnormal stamp records stored, by kind 1 to 10.
+    /// Abnormal stamp records committed, by kind 1 to 10. Every node counts all.
     stamps_abnormal: IntCounterVec = "sealgate_stamps_abnormal_total", ["kind"];
     /// Rows of one ingest transaction.
     ingest_batch_rows: Histogram = "sealgate_ingest_batch_rows", ROWS;
@@ -156,8 +153,6 @@ metrics! {
     store_retries: IntCounter = "sealgate_store_retries_total";
     /// Database failures that were not the caller's fault.
     store_errors: IntCounter = "sealgate_store_errors_total";
-    /// Age of the oldest outbox row that has no position yet.
-    outbox_lag_seconds: Gauge = "sealgate_outbox_lag_seconds";
     /// Outbox rows given a position.
     outbox_sequenced: IntCounter = "sealgate_outbox_sequenced_total";
     /// Time since the bus last returned its canary.
