@@ -132,6 +132,7 @@ pub async fn postgres(url: &str, devices: &[Device]) -> Result<()> {
                 ],
             )
             .await?;
+        transaction.execute(REPORT_SQL, &[&row.key]).await?;
         transaction
             .execute(&grant, &[&uuid(row.grant), &row.key, &uuid(ORGANIZATION)])
             .await?;

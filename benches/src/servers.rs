@@ -144,8 +144,16 @@ pub fn postgres(dir: &Path) -> Result<std::result::Result<Server, String>> {
         .stderr(fs::File::create(dir.join("postgres.log"))?);
     let child = command.spawn().context("starting PostgreSQL")?;
     let server = Server { child, port };
-    wait_for(port).context("PostgreSQL does not listen")?;
-    Ok(Ok(server))
+    for _ in 0..200 {
+        let ready = Command::new(bin.join("pg_isready"))
+            .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
+            .status()?;
+        if ready.success() {
+            return Ok(Ok(server));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    bail!("PostgreSQL does not become ready")
 }
 
 /// The account `postgres` must be able to walk to its folder.
