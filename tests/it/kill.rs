@@ -43,7 +43,7 @@ async fn killing_the_gateway_loses_and_doubles_nothing() {
         .iter()
         .map(|seal| {
             let (seal, stop) = (seal.clone(), Arc::clone(&stop));
-            tokio::task::spawn(stamp_until(seal, stop, seed::rng(rng.random())))
+            sealgate::tasks::spawn("stamper", stamp_until(seal, stop, seed::rng(rng.random())))
         })
         .collect();
     for _ in 0..rounds {

@@ -456,7 +456,7 @@ async fn a_token_ends_by_revocation_and_by_time() {
     assert!(secret.starts_with("sk_") && secret.len() >= 35, "{secret}");
     let use_it = |secret: String| {
         let call = world.call("GET", "/api/v1/organizations");
-        call.as_token(&secret).send()
+        call.with_token(&secret).send()
     };
     assert_eq!(use_it(secret.clone()).await.status, 200);
     let other = world.post("/api/v1/tokens", body).await;
@@ -479,7 +479,7 @@ async fn nobody_makes_a_token_mightier_than_the_own() {
         .token(Scopes::parse("token:admin org:read").unwrap(), None)
         .await;
     let ask = |token: String, body: Value| {
-        let call = world.call("POST", "/api/v1/tokens").as_token(&token);
+        let call = world.call("POST", "/api/v1/tokens").with_token(&token);
         call.json(&body).send()
     };
     let body = json!({"name": "x", "scopes": ["device:control"]});

@@ -121,7 +121,7 @@ async fn a_bound_token_follows_its_own_organization_only() {
         .token(Scopes::all(), Some(other.parse().unwrap()))
         .await;
     let call = world.call("GET", "/api/v1/events?after=0&wait=0");
-    let page = call.as_token(&token).send().await;
+    let page = call.with_token(&token).send().await;
     let events = page.body["events"].as_array().unwrap();
     assert!(!events.is_empty());
     assert!(events.iter().all(|event| event["organization"] == other));
@@ -136,7 +136,7 @@ async fn topics_need_their_own_scope() {
         .await;
     let follow = |query: &str| {
         let path = format!("/api/v1/events?wait=0&{query}");
-        world.call("GET", &path).as_token(&token).send()
+        world.call("GET", &path).with_token(&token).send()
     };
     follow("topics=stamp").await.refused(403, "forbidden");
     assert_eq!(follow("topics=device,command").await.status, 200);

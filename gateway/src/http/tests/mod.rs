@@ -228,7 +228,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn as_token(mut self, secret: &str) -> Self {
+    fn with_token(mut self, secret: &str) -> Self {
         self.token = Some(secret.to_owned());
         self
     }

@@ -36,7 +36,7 @@ impl Operation {
             .call(self.method.as_str(), &self.path)
             .header("if-match", "\"1\"");
         call = match token {
-            Some(token) => call.as_token(token),
+            Some(token) => call.with_token(token),
             None => call.without_token(),
         };
         if let Some(body) = &self.body {
@@ -267,17 +267,17 @@ async fn a_token_of_one_organization_never_sees_another() {
         format!("/api/v1/stamps?organization={organization}"),
         format!("/api/v1/audit?organization={organization}"),
     ] {
-        let answer = world.call("GET", &path).as_token(&token).send().await;
+        let answer = world.call("GET", &path).with_token(&token).send().await;
         answer.refused(404, "not_found");
     }
     for path in ["lock", "unlock", "bind", "unbind", "refresh-position"] {
         let path = format!("/api/v1/devices/{device}/{path}");
-        let answer = world.call("POST", &path).as_token(&token).send().await;
+        let answer = world.call("POST", &path).with_token(&token).send().await;
         answer.refused(404, "not_found");
     }
     let devices = world
         .call("GET", "/api/v1/devices")
-        .as_token(&token)
+        .with_token(&token)
         .send()
         .await;
     assert_eq!(devices.body["items"], json!([]));

@@ -231,7 +231,7 @@ async fn a_key_is_forgotten_after_a_day_and_belongs_to_its_token() {
     let world = World::new().await;
     let other = world.token(crate::app::access::Scopes::all(), None).await;
     let send = |token: String, phone: &'static str| {
-        let call = world.call("POST", ORGANIZATIONS).as_token(&token);
+        let call = world.call("POST", ORGANIZATIONS).with_token(&token);
         let call = call.json(&organization("Example", phone));
         call.header("idempotency-key", "k1").send()
     };
