@@ -114,7 +114,8 @@ impl From<Stamp> for StampView {
             seq: stamp.seq,
             boot: stamp.boot,
             uptime_s: stamp.up,
-            wall: (stamp.wall > 0).then(|| Time::at(stamp.wall)),
+            // The device's clock counts seconds, and 0 is none.
+            wall: (stamp.wall > 0).then(|| Time::at(stamp.wall.saturating_mul(1_000))),
             clock_quality: stamp.clock_quality,
             kind: stamp.kind,
             grant: stamp.grant_id,
