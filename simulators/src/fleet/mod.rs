@@ -23,7 +23,7 @@ pub use scenario::{Scenario, play};
 use crate::{
     clock::WorldClock,
     net::{Driver, Endpoint, SealHandle, Setup, TlsError, Trust, Version},
-    seal::{Anchors, Flash, Identity, KeySetRefused, Params, Seal, Truth},
+    seal::{Anchors, Flash, Identity, Input, KeySetRefused, Params, Place, Seal, Truth},
     tasks,
 };
 
@@ -170,6 +170,15 @@ impl Fleet {
     }
 }
 
+/// Somewhere in one city.
+fn office(rng: &mut StdRng) -> Place {
+    Place {
+        lat: 31.2304 + rng.random_range(-0.05..0.05),
+        lon: 121.4737 + rng.random_range(-0.05..0.05),
+        accuracy_m: rng.random_range(5..60),
+    }
+}
+
 fn version_of(options: &FleetOptions, place: usize) -> Version {
     options.version.unwrap_or(if place.is_multiple_of(2) {
         Version::V4
@@ -184,8 +193,8 @@ fn build(
     options: &FleetOptions,
     place: u64,
 ) -> Result<Seal, FleetError> {
-    let seed = StdRng::seed_from_u64(options.seed ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-        .random::<u64>();
+    let mut rng = StdRng::seed_from_u64(options.seed ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let seed = rng.random::<u64>();
     let identity = Identity {
         device: material.id,
         name: material.name.clone(),
@@ -210,5 +219,7 @@ fn build(
             Truth::of(material.name.clone()),
         ),
     };
-    Ok(Seal::new(identity, options.params, flash, truth, seed)?)
+    let mut seal = Seal::new(identity, options.params, flash, truth, seed)?;
+    seal.handle(Input::Move(Some(office(&mut rng))), 0);
+    Ok(seal)
 }
