@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
+use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Packet, Publish, QoS};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client as Database, NoTls};
 
@@ -37,7 +37,10 @@ pub async fn consume(broker_port: u16, database_port: u16) -> Result<()> {
     options.set_inflight(u16::MAX);
     options.set_max_packet_size(64 * 1024, 64 * 1024);
     options.set_keep_alive(Duration::from_secs(60));
-    let (client, events) = AsyncClient::new(options, 10_000);
+    let (client, mut events) = AsyncClient::new(options, 10_000);
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    events.set_network_options(network);
 
     let mut senders = Vec::new();
     for index in 0..CONNECTIONS {

@@ -72,7 +72,7 @@ pub fn mosquitto(
     };
     let (tls_port, plain_port) = (free_port()?, free_port()?);
     let config = format!(
-        "user root\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nlog_type error\n\
+        "user root\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type error\n\
          listener {plain_port} 127.0.0.1\n\
          listener {tls_port} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n",
         tls.ca.display(),
