@@ -98,7 +98,8 @@ impl Desk {
         assert_eq!(bystander.subscribe("events/#").await, [0]);
         self.publish(ORGANIZATION, Family::Presence, "still here")
             .await;
-        assert!(bystander.event().await.ends_with("still here"));
+        // What was published before and is still on its way may come first.
+        while !bystander.event().await.ends_with("still here") {}
     }
 }
 
