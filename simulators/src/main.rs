@@ -4,7 +4,7 @@ use std::{
     fs,
     io::IsTerminal as _,
     net::{SocketAddr, ToSocketAddrs as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use sealgate_simulators::{
-    fleet::{DeviceFolder, Fleet, FleetOptions, Report, Scenario, play},
+    fleet::{DeviceFolder, Fleet, FleetOptions, Platform, Report, Scenario, play},
     net::Version,
     seal::Params,
 };
@@ -47,6 +47,12 @@ struct FleetArgs {
     /// Name the gateway's certificate carries, when it is not the host of --server.
     #[arg(long)]
     server_name: Option<String>,
+    /// Deliver and bind the seals first, through the gateway's HTTP interface at this address.
+    #[arg(long, value_name = "URL", requires = "token")]
+    api: Option<String>,
+    /// Token for --api.
+    #[arg(long, env = "SEALGATE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// How many seals; the folder must hold as many.
     #[arg(long, default_value_t = 1_000)]
     count: usize,
@@ -131,6 +137,9 @@ async fn fleet(args: FleetArgs) -> anyhow::Result<bool> {
         params: Params::default(),
     };
     let fleet = Fleet::start(&folder, &options)?;
+    if let (Some(api), Some(token)) = (&args.api, &args.token) {
+        provision(&fleet, &args.devices, &Platform::new(api, token)?).await?;
+    }
     let bar = progress(args.duration);
     tokio::select! {
         () = play(fleet.seals(), args.scenario, args.duration, seed) => {}
@@ -155,6 +164,25 @@ async fn fleet(args: FleetArgs) -> anyhow::Result<bool> {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{text}")?;
     Ok(complete)
+}
+
+/// Delivers the seals, turns them on and binds them.
+async fn provision(fleet: &Fleet, devices: &Path, platform: &Platform) -> anyhow::Result<()> {
+    let names: Vec<String> = fleet
+        .seals()
+        .iter()
+        .map(|seal| seal.name().to_owned())
+        .collect();
+    eprintln!("delivering {} seals", names.len());
+    platform.deliver(devices, &names).await?;
+    for seal in fleet.seals() {
+        seal.power_on().await?;
+        // A hundred a second: this is no storm yet.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    eprintln!("binding them");
+    platform.bind(&names).await?;
+    Ok(())
 }
 
 /// Refreshes the bar until dropped.

@@ -5,6 +5,7 @@
 
 mod keep;
 mod material;
+mod provision;
 mod report;
 mod scenario;
 
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use keep::{Keeper, Kept};
 pub use material::{DeviceFolder, Material, MaterialError};
+pub use provision::{Platform, ProvisionError};
 pub use report::{Latency, Report};
 pub use scenario::{Scenario, play};
 
