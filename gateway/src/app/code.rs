@@ -61,6 +61,19 @@ pub(super) async fn enter(
     Ok(answer)
 }
 
+/// A foreign device does not exist for the organization, whoever asks.
+async fn must_be_of(
+    tx: &Tx,
+    device: DeviceId,
+    organization: OrganizationId,
+) -> Result<(), AppError> {
+    device::find(tx, device)
+        .await?
+        .filter(|row| row.organization() == Some(organization))
+        .map(|_| ())
+        .ok_or(AppError::NotFound("device"))
+}
+
 /// Audit and event of a code on its way.
 async fn note(tx: &Tx, actor: &Actor, row: &code::Row, phone: &Phone) -> Result<(), AppError> {
     let change = Change {
@@ -78,7 +91,7 @@ impl App {
     /// Sends a code to the owner's phone, for a device or for any.
     ///
     /// # Errors
-    /// No access, no such organization, too soon after the last, the provider, or the database.
+    /// No access, no such organization, not its device, too soon after the last, the provider, or the database.
     pub async fn send_code(
         &self,
         actor: &Actor,
@@ -101,6 +114,9 @@ impl App {
                 async move {
                     let known = organization::lock(&tx, organization).await?;
                     known.ok_or(AppError::NotFound("organization"))?;
+                    if let Some(device) = device {
+                        must_be_of(&tx, device, organization).await?;
+                    }
                     let owner = member::owner(&tx, organization).await?;
                     let owner = owner.ok_or(AppError::Conflict("the organization has no owner"))?;
                     let last = code::newest(&tx, organization, &owner.phone, purpose).await?;

@@ -25,7 +25,55 @@ pub struct Page {
     pub after: i64,
 }
 
+/// Why events cannot be continued from a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Events behind it were deleted by age.
+    Expired,
+    /// It was never given out: the database is older, restored from a backup.
+    Ahead,
+}
+
+impl Lost {
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Ahead => "ahead",
+        }
+    }
+}
+
+/// A break in what a reader follows: its state must be read anew, then events go on behind `after`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reset {
+    /// Why.
+    pub lost: Lost,
+    /// The newest position.
+    pub after: i64,
+}
+
 impl App {
+    /// Whether everything behind `after` is still there; if not, where to go on.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn broken_at(&self, after: i64) -> Result<Option<Reset>, AppError> {
+        let reader = self.store.read();
+        let head = reader.outbox_head().await?;
+        let reset = |lost| Some(Reset { lost, after: head });
+        if after > head {
+            return Ok(reset(Lost::Ahead));
+        }
+        let deleted = reader.outbox_oldest().await?.map_or(head, |kept| kept - 1);
+        Ok(if after.max(0) < deleted {
+            reset(Lost::Expired)
+        } else {
+            None
+        })
+    }
+
     /// What an actor may follow of what is asked for: topics separated by commas, or all.
     ///
     /// # Errors

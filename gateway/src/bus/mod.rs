@@ -67,6 +67,43 @@ impl Family {
             Self::Command => "command",
         }
     }
+
+    /// From its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.as_str() == name)
+    }
+}
+
+/// A set of families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Families(u8);
+
+impl Families {
+    /// Every family.
+    #[must_use]
+    pub fn all() -> Self {
+        Family::ALL.into_iter().collect()
+    }
+
+    /// Whether `family` is in.
+    #[must_use]
+    pub const fn has(self, family: Family) -> bool {
+        self.0 & (1 << family as u8) != 0
+    }
+
+    /// Whether none is in.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Family> for Families {
+    fn from_iter<I: IntoIterator<Item = Family>>(families: I) -> Self {
+        let bit = |bits, family| bits | 1 << family as u8;
+        Self(families.into_iter().fold(0, bit))
+    }
 }
 
 /// `events/<organization>/<family>`; the only topics there are.

@@ -105,57 +105,45 @@ impl Config {
 
     fn check_limits(&self, found: &mut Found) {
         let front = &self.front;
-        found.range(
-            "front.max_sessions",
-            front.max_sessions as u64,
-            1,
-            1_000_000,
-        );
-        found.range(
-            "front.max_business_sessions",
-            front.max_business_sessions as u64,
-            1,
-            10_000,
-        );
-        found.range("front.handshakes", front.handshakes as u64, 1, 100_000);
-        found.range(
-            "front.handshake_timeout_ms",
-            front.handshake_timeout_ms,
-            100,
-            120_000,
-        );
-        found.range(
-            "front.connect_timeout_ms",
-            front.connect_timeout_ms,
-            100,
-            120_000,
-        );
-        found.range(
-            "front.write_timeout_ms",
-            front.write_timeout_ms,
-            100,
-            600_000,
-        );
-        found.range("front.ack_timeout_ms", front.ack_timeout_ms, 1_000, 600_000);
-        found.range(
-            "front.max_keep_alive_s",
-            u64::from(front.max_keep_alive_s),
-            10,
-            65_535,
-        );
-        found.range("front.device_rate", u64::from(front.device_rate), 1, 10_000);
-        found.range(
-            "front.device_burst",
-            u64::from(front.device_burst),
-            1,
-            100_000,
-        );
-        found.range(
-            "front.resumption_cache",
-            front.resumption_cache as u64,
-            0,
-            10_000_000,
-        );
+        let sessions = front.max_sessions as u64;
+        let readers = front.max_business_sessions as u64;
+        let handshakes = front.handshakes as u64;
+        let handshake_ms = front.handshake_timeout_ms;
+        let connect_ms = front.connect_timeout_ms;
+        let cache = front.resumption_cache as u64;
+        let lifetime = front.ticket_lifetime_s.into();
+        let keep_alive = front.max_keep_alive_s.into();
+        for (key, value, low, high) in [
+            ("front.max_sessions", sessions, 1, 1_000_000),
+            ("front.max_business_sessions", readers, 1, 10_000),
+            ("front.handshakes", handshakes, 1, 100_000),
+            ("front.handshake_timeout_ms", handshake_ms, 100, 120_000),
+            ("front.impatience_ms", front.impatience_ms, 100, 120_000),
+            ("front.connect_timeout_ms", connect_ms, 100, 120_000),
+            ("front.open_timeout_ms", front.open_timeout_ms, 100, 120_000),
+            (
+                "front.write_timeout_ms",
+                front.write_timeout_ms,
+                100,
+                600_000,
+            ),
+            ("front.ack_timeout_ms", front.ack_timeout_ms, 1_000, 600_000),
+            ("front.max_keep_alive_s", keep_alive, 10, 65_535),
+            ("front.device_rate", front.device_rate.into(), 1, 10_000),
+            ("front.device_burst", front.device_burst.into(), 1, 100_000),
+            (
+                "front.receive_maximum",
+                front.receive_maximum.into(),
+                1,
+                1_024,
+            ),
+            ("front.in_flight", front.in_flight.into(), 1, 1_024),
+            ("front.resumption_cache", cache, 0, 10_000_000),
+            // TLS 1.3 allows a week at most.
+            ("front.ticket_lifetime_s", lifetime, 60, 604_800),
+        ] {
+            found.range(key, value, low, high);
+        }
     }
 
     fn check_rest(&self, found: &mut Found) {
@@ -164,6 +152,12 @@ impl Config {
             self.http.max_body_bytes as u64,
             1_024,
             1 << 30,
+        );
+        found.range(
+            "http.body_timeout_ms",
+            self.http.body_timeout_ms,
+            100,
+            600_000,
         );
         found.range(
             "http.token_rate",
@@ -231,6 +225,30 @@ mod tests {
     #[test]
     fn the_defaults_have_no_problem() {
         assert_eq!(Config::default().problems(), vec![]);
+    }
+
+    #[test]
+    fn limits_that_would_stop_the_front_are_refused() {
+        let mut config = Config::default();
+        config.front.receive_maximum = 0;
+        config.front.in_flight = 0;
+        config.front.ticket_lifetime_s = 604_801;
+        config.front.impatience_ms = 0;
+        config.front.open_timeout_ms = 0;
+        config.http.body_timeout_ms = 0;
+        let problems = config.problems();
+        let keys: Vec<_> = problems.iter().map(|problem| problem.key).collect();
+        assert_eq!(
+            keys,
+            [
+                "front.impatience_ms",
+                "front.open_timeout_ms",
+                "front.receive_maximum",
+                "front.in_flight",
+                "front.ticket_lifetime_s",
+                "http.body_timeout_ms"
+            ]
+        );
     }
 
     #[test]

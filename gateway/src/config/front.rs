@@ -22,8 +22,12 @@ pub struct FrontConfig {
     pub handshakes: usize,
     /// Longest TLS handshake.
     pub handshake_timeout_ms: u64,
+    /// Longest silence of a TLS handshake while others wait for its place.
+    pub impatience_ms: u64,
     /// Longest wait for CONNECT after TLS.
     pub connect_timeout_ms: u64,
+    /// Longest wait for a session to open after CONNECT.
+    pub open_timeout_ms: u64,
     /// Longest write without progress.
     pub write_timeout_ms: u64,
     /// Longest time a message down may stay unacknowledged.
@@ -34,8 +38,14 @@ pub struct FrontConfig {
     pub device_rate: u32,
     /// Messages at once of one device.
     pub device_burst: u32,
+    /// Messages of one device that may be unacknowledged by us; version 5 clients are told.
+    pub receive_maximum: u16,
+    /// Messages to one device that may be unacknowledged by it.
+    pub in_flight: u16,
     /// TLS sessions remembered for resumption.
     pub resumption_cache: usize,
+    /// How long a TLS session may be resumed.
+    pub ticket_lifetime_s: u32,
 }
 
 impl Default for FrontConfig {
@@ -48,13 +58,18 @@ impl Default for FrontConfig {
             max_business_sessions: 256,
             handshakes: 1_024,
             handshake_timeout_ms: 20_000,
+            impatience_ms: 4_000,
             connect_timeout_ms: 20_000,
+            open_timeout_ms: 10_000,
             write_timeout_ms: 30_000,
             ack_timeout_ms: 60_000,
             max_keep_alive_s: 1_200,
             device_rate: 50,
             device_burst: 200,
+            receive_maximum: 32,
+            in_flight: 16,
             resumption_cache: 100_000,
+            ticket_lifetime_s: 86_400,
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct HttpConfig {
     pub listen: String,
     /// Largest request body.
     pub max_body_bytes: usize,
+    /// Longest wait for a request's body.
+    pub body_timeout_ms: u64,
     /// Requests a second of one token.
     pub token_rate: u32,
     /// Requests at once of one token.
@@ -58,6 +60,7 @@ impl Default for HttpConfig {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             max_body_bytes: 4 * 1024 * 1024,
+            body_timeout_ms: 15_000,
             token_rate: 200,
             token_burst: 1_000,
             max_event_streams: 1_024,

@@ -18,7 +18,6 @@ use super::{Api, problem::Problem};
 pub(crate) const LIMIT: usize = 64 * 1024;
 /// The one route with a larger limit: a manifest of thousands of devices.
 pub(crate) const IMPORT: &str = "/devices/import";
-const READ_WITHIN: Duration = Duration::from_secs(15);
 
 /// A body read whole.
 #[derive(Debug, Clone)]
@@ -46,7 +45,8 @@ pub(crate) async fn whole(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let bytes = tokio::time::timeout(READ_WITHIN, read(body, limit))
+    let within = Duration::from_millis(api.config.body_timeout_ms);
+    let bytes = tokio::time::timeout(within, read(body, limit))
         .await
         .map_err(|_| Problem::of_status(StatusCode::REQUEST_TIMEOUT))??;
     parts.extensions.insert(Whole(bytes.clone()));

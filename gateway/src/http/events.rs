@@ -1,7 +1,9 @@
 //! Committed events, live and from any position: as a stream (SSE) or by asking again and again (long poll).
 //!
 //! A reader pulls pages from the outbox at its own speed, so a slow one holds one page and nothing more. Positions
-//! never go back and never skip: what a reader has seen up to N, it has seen whole.
+//! never go back and never skip: what a reader has seen up to N, it has seen whole. Where that cannot hold (events
+//! deleted by age, a database restored from a backup) the reader is told. A token is looked at again by the clock,
+//! however busy its stream is.
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
@@ -21,7 +23,7 @@ use utoipa::ToSchema;
 
 use crate::app::{
     Actor,
-    events::{Event, Filter},
+    events::{Event, Filter, Lost, Reset},
 };
 
 use super::{
@@ -32,8 +34,8 @@ use super::{
     values::{DeviceRef, Time},
 };
 
-/// A comment is sent after this much silence, and the token is looked at again.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A comment is sent after this much silence; the token is looked at again this often.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A long poll waits this long at most.
 const MAX_WAIT: u64 = 60;
 
@@ -79,6 +81,16 @@ pub(crate) struct EventPage {
     after: i64,
 }
 
+/// Data of the `reset` event: read the state anew, events go on behind `after`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ResetView {
+    /// `expired`: events were deleted by age. `ahead`: the database was restored from a backup.
+    #[schema(example = "expired")]
+    reason: &'static str,
+    /// The newest position; also the SSE `id`.
+    after: i64,
+}
+
 /// Which events.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -96,11 +108,18 @@ pub(crate) struct EventQuery {
 /// Follow committed events.
 ///
 /// With `wait` the answer is one JSON page (long poll), otherwise a stream (SSE) that `Last-Event-ID` continues.
+///
+/// Events are kept for 30 days. If the position can no longer be continued, the stream sends an event named `reset`
+/// with `reason` (`expired`: events were deleted by age; `ahead`: the database was restored from a backup) and
+/// `after`, and goes on behind that; a long poll is refused with 410 `position_gone`, and the position to go on with
+/// is that of a call without `after`. Either way take the position first, then read the state anew.
 #[utoipa::path(get, path = "/events", tag = "events", operation_id = "follow_events",
     params(EventQuery), security(("token" = ["events:read"])),
     responses(
         (status = 200, description = "Events", content(
             (EventPage = "application/json"), (String = "text/event-stream"))),
+        (status = 410, description = "Events cannot be continued from there: read the state anew",
+            body = ProblemDocument, content_type = "application/problem+json"),
         (status = "default", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn follow(
     State(api): State<Api>,
@@ -116,15 +135,33 @@ pub(crate) async fn follow(
     let permit = api.streams.clone().try_acquire_owned().map_err(|_| {
         Problem::of_status(StatusCode::SERVICE_UNAVAILABLE).detail("too many event streams")
     })?;
-    let reader = Reader::new(api, actor, filter, after, permit);
+    let reset = api.app.broken_at(after).await?;
+    let mut reader = Reader::new(api, actor, filter, after, permit);
     match query.wait {
         Some(seconds) => {
+            if let Some(reset) = reset {
+                return Err(gone(reset));
+            }
             reader
                 .poll(Duration::from_secs(seconds.min(MAX_WAIT)))
                 .await
         }
-        None => Ok(reader.stream()),
+        None => {
+            reader.restart(reset);
+            Ok(reader.stream())
+        }
     }
+}
+
+fn gone(reset: Reset) -> Problem {
+    let why = match reset.lost {
+        Lost::Expired => "events behind this position were deleted by age",
+        Lost::Ahead => "the newest position is below this one",
+    };
+    Problem::new(StatusCode::GONE, "position_gone").detail(format!(
+        "{why}: read the state anew and go on behind {}",
+        reset.after
+    ))
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
@@ -146,6 +183,10 @@ struct Reader {
     filter: Filter,
     after: i64,
     page: VecDeque<Event>,
+    /// To be told before anything else.
+    reset: Option<Reset>,
+    /// Monotonic time at which token and position were looked at.
+    checked: Duration,
     positions: watch::Receiver<i64>,
     _permit: OwnedSemaphorePermit,
 }
@@ -167,6 +208,8 @@ impl Reader {
     ) -> Self {
         Self {
             positions: api.app.wake.positions(),
+            checked: api.app.clock.monotonic(),
+            reset: None,
             api,
             actor,
             filter,
@@ -174,6 +217,30 @@ impl Reader {
             page: VecDeque::new(),
             _permit: permit,
         }
+    }
+
+    /// Goes on elsewhere, if it must.
+    fn restart(&mut self, reset: Option<Reset>) {
+        if let Some(reset) = reset {
+            self.page.clear();
+            self.after = reset.after;
+            self.reset = Some(reset);
+        }
+    }
+
+    /// How long until token and position are due to be looked at again.
+    fn due(&self) -> Duration {
+        let since = self.api.app.clock.monotonic().saturating_sub(self.checked);
+        HEARTBEAT.saturating_sub(since)
+    }
+
+    /// Ends a reader whose token is over, and notices that a slow one was overtaken.
+    async fn check(&mut self) -> Result<(), Problem> {
+        self.api.app.still_valid(&self.actor).await?;
+        self.checked = self.api.app.clock.monotonic();
+        let reset = self.api.app.broken_at(self.after).await?;
+        self.restart(reset);
+        Ok(())
     }
 
     /// Reads the next page; the wake-up is noted first, so that none is missed between reading and waiting.
@@ -208,6 +275,9 @@ impl Reader {
                 break;
             }
         }
+        if self.due().is_zero() {
+            self.api.app.still_valid(&self.actor).await?;
+        }
         Ok(Json(EventPage {
             events: self.page.into_iter().map(EventView::from).collect(),
             after: self.after,
@@ -236,6 +306,12 @@ impl Reader {
     /// The next event; `None` ends the stream: shutting down, the token is over, or the database is away.
     async fn next(&mut self) -> Option<Frame> {
         loop {
+            if self.due().is_zero() {
+                self.check().await.ok()?;
+            }
+            if let Some(reset) = self.reset.take() {
+                return told(reset);
+            }
             if let Some(event) = self.page.pop_front() {
                 return frame(event);
             }
@@ -244,13 +320,24 @@ impl Reader {
             if !self.page.is_empty() || self.after != before {
                 continue;
             }
-            match self.wait(HEARTBEAT).await {
+            match self.wait(self.due()).await {
                 Woken::Events => {}
-                Woken::Silence => self.api.app.still_valid(&self.actor).await.ok()?,
+                Woken::Silence => self.check().await.ok()?,
                 Woken::Draining => return None,
             }
         }
     }
+}
+
+fn told(reset: Reset) -> Option<Frame> {
+    Frame::default()
+        .id(reset.after.to_string())
+        .event("reset")
+        .json_data(ResetView {
+            reason: reset.lost.as_str(),
+            after: reset.after,
+        })
+        .ok()
 }
 
 fn frame(event: Event) -> Option<Frame> {

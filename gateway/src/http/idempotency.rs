@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     app::{
         AppError, RequestKey,
-        idempotency::{Begun, Request as Named, Stored},
+        idempotency::{Begun, Claim, Request as Named, Stored},
     },
     tasks,
 };
@@ -58,8 +58,8 @@ pub(crate) async fn once(
         key,
         body_hash: body_hash(&request),
     };
-    let first_seen = match api.app.begin_request(&named).await? {
-        Begun::Fresh(first_seen) => first_seen,
+    let claim = match api.app.begin_request(&named).await? {
+        Begun::Fresh(claim) => claim,
         Begun::Replay(stored) => return replay(stored),
         Begun::InFlight => {
             let mut problem = Problem::new(StatusCode::CONFLICT, "request_in_flight");
@@ -72,14 +72,20 @@ pub(crate) async fn once(
         }
     };
     let (token, route, key) = (&named.token, &named.route, &named.key);
-    actor.request = Some(RequestKey::new(token, route, key, first_seen));
+    actor.request = Some(RequestKey::new(token, route, key, claim.first_seen));
     request.extensions_mut().insert(Caller(actor));
-    tasks::spawn("idempotent_request", run(api, named, request, next))
+    tasks::spawn("idempotent_request", run(api, named, claim, request, next))
         .await
         .map_err(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR))?
 }
 
-async fn run(api: Api, named: Named, request: Request, next: Next) -> Result<Response, Problem> {
+async fn run(
+    api: Api,
+    named: Named,
+    claim: Claim,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     let context = request.extensions().get::<Context>().cloned();
     let mut response = caught(next.run(request)).await;
     if let Some(context) = context {
@@ -88,7 +94,7 @@ async fn run(api: Api, named: Named, request: Request, next: Next) -> Result<Res
     let status = response.status();
     let passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
     if passing || response.extensions().get::<Sensitive>().is_some() {
-        api.app.forget_request(&named).await?;
+        api.app.forget_request(&named, claim).await?;
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -100,7 +106,7 @@ async fn run(api: Api, named: Named, request: Request, next: Next) -> Result<Res
         headers: kept(&parts.headers),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    api.app.finish_request(&named, &stored).await?;
+    api.app.finish_request(&named, claim, &stored).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

@@ -10,7 +10,10 @@ use utoipa::{
     },
 };
 
-use super::problem::{FieldProblem, ProblemDocument};
+use super::{
+    events::ResetView,
+    problem::{FieldProblem, ProblemDocument},
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,7 +24,7 @@ use super::problem::{FieldProblem, ProblemDocument};
             are paged by an opaque cursor.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(ProblemDocument, FieldProblem)),
+    components(schemas(ProblemDocument, FieldProblem, ResetView)),
     tags(
         (name = "organizations", description = "Organizations and their members"),
         (name = "devices", description = "Seals"),

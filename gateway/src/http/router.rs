@@ -76,15 +76,24 @@ pub fn document() -> OpenApi {
     openapi::finished(documented(nouns()).into_openapi())
 }
 
-/// The whole interface. Outermost first: context, then for the nouns token, body, idempotency key.
-pub fn router(api: Api) -> Router {
-    let guarded = nouns()
+/// Puts token, body and idempotency key before the nouns, in this order.
+fn guarded(nouns: OpenApiRouter<Api>, api: &Api) -> OpenApiRouter<Api> {
+    nouns
         .fallback(missing)
         .layer(from_fn_with_state(api.clone(), idempotency::once))
         .layer(from_fn_with_state(api.clone(), body::whole))
         .layer(from_fn_with_state(api.clone(), auth::authenticated))
-        .layer(DefaultBodyLimit::disable());
-    let (router, document) = documented(guarded).split_for_parts();
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// The whole interface.
+pub fn router(api: Api) -> Router {
+    with_nouns(nouns(), api)
+}
+
+/// The whole interface over these nouns, context outermost.
+pub(super) fn with_nouns(nouns: OpenApiRouter<Api>, api: Api) -> Router {
+    let (router, document) = documented(guarded(nouns, &api)).split_for_parts();
     let document = openapi::finished(document);
     let json = document.to_json().expect("the document is plain data");
     let path = format!("{PREFIX}/openapi.json");

@@ -30,6 +30,11 @@ const TITLES: &[(&str, &str, &str)] = &[
     ("token_revoked", "令牌已撤销", "The token was revoked"),
     ("forbidden", "没有权限", "Not permitted"),
     ("not_found", "未找到", "Not found"),
+    (
+        "position_gone",
+        "事件位置已失效",
+        "Events cannot be continued from there",
+    ),
     ("method_not_allowed", "不支持该方法", "Method not allowed"),
     ("request_timeout", "请求超时", "The request took too long"),
     (

@@ -26,14 +26,18 @@ pub(super) fn front(config: &Config) -> Result<FrontConfig, ServerError> {
         max_sessions: front.max_sessions,
         handshakes: front.handshakes,
         handshake_timeout: front.handshake_timeout(),
+        impatience: Duration::from_millis(front.impatience_ms),
         connect_timeout: front.connect_timeout(),
+        open_timeout: Duration::from_millis(front.open_timeout_ms),
         write_timeout: front.write_timeout(),
         ack_timeout: Duration::from_millis(front.ack_timeout_ms),
         max_keep_alive: Duration::from_secs(front.max_keep_alive_s.into()),
         device_rate: front.device_rate,
         device_burst: front.device_burst,
+        receive_maximum: front.receive_maximum,
+        in_flight: front.in_flight,
         tickets: front.resumption_cache,
-        ..FrontConfig::default()
+        ticket_lifetime: Duration::from_secs(front.ticket_lifetime_s.into()),
     })
 }
 
@@ -48,4 +52,24 @@ pub(super) fn business(config: &Config) -> Result<BusinessConfig, ServerError> {
         max_keep_alive: Duration::from_secs(front.max_keep_alive_s.into()),
         ..BusinessConfig::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_front_gets_every_limit_that_is_set() {
+        let mut config = Config::default();
+        config.front.impatience_ms = 1_500;
+        config.front.open_timeout_ms = 2_500;
+        config.front.receive_maximum = 3;
+        config.front.in_flight = 4;
+        config.front.ticket_lifetime_s = 600;
+        let front = front(&config).unwrap();
+        assert_eq!(front.impatience, Duration::from_millis(1_500));
+        assert_eq!(front.open_timeout, Duration::from_millis(2_500));
+        assert_eq!((front.receive_maximum, front.in_flight), (3, 4));
+        assert_eq!(front.ticket_lifetime, Duration::from_secs(600));
+    }
 }

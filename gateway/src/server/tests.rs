@@ -74,7 +74,10 @@ async fn the_first_admin_token_is_made_once_and_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_tokens_with_the_right_to_events_may_subscribe() {
-    use crate::ingress::business::{Sees, TokenCheck};
+    use crate::{
+        bus::Family,
+        ingress::business::{Sees, TokenCheck},
+    };
     let dir = tempfile::tempdir().unwrap();
     let app = open_app(&config(dir.path())).await.unwrap();
     let make = |scopes: &str| NewToken {
@@ -86,8 +89,23 @@ async fn only_tokens_with_the_right_to_events_may_subscribe() {
     let cli = Actor::cli();
     let (_, reader) = app.create_token(&cli, make("events:read")).await.unwrap();
     let (_, other) = app.create_token(&cli, make("org:read")).await.unwrap();
+    let stamps = make("events:read stamp:read");
+    let (_, stamps) = app.create_token(&cli, stamps).await.unwrap();
+    let (_, fleet) = app
+        .create_token(&cli, make("events:read fleet:read"))
+        .await
+        .unwrap();
     let tokens = Tokens(app);
-    assert_eq!(tokens.check(&reader).await.unwrap().sees, Sees::All);
+    let reader = tokens.check(&reader).await.unwrap();
+    assert_eq!(reader.sees, Sees::All);
+    assert!(reader.families.is_empty(), "no family without its scope");
+    for (token, families) in [
+        (stamps, [Family::Stamp, Family::Alarm]),
+        (fleet, [Family::Presence, Family::Command]),
+    ] {
+        let subscriber = tokens.check(&token).await.unwrap();
+        assert_eq!(subscriber.families, families.into_iter().collect());
+    }
     assert!(tokens.check(&other).await.is_none());
     assert!(tokens.check("sk_nonsense").await.is_none());
 }

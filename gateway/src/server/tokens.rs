@@ -1,7 +1,13 @@
-//! Tokens of business subscribers: those of the API, with the right to read events.
+//! Tokens of business subscribers: those of the API, with the right to read events, and of each family of events
+//! the same right that the event stream asks for.
 
 use crate::{
-    app::{App, access::Scope},
+    app::{
+        App,
+        access::{Scope, scope_of_topic},
+        outbox::Topic,
+    },
+    bus::Family,
     ingress::business::{Sees, Subscriber, TokenCheck},
 };
 
@@ -15,11 +21,25 @@ impl TokenCheck for Tokens {
         if !actor.scopes.has(Scope::EventsRead) {
             return None;
         }
+        let families = Family::ALL.into_iter();
         Some(Subscriber {
+            families: families
+                .filter(|family| actor.scopes.has(scope_of_topic(topic(*family))))
+                .collect(),
             sees: actor
                 .organization
                 .map_or(Sees::All, |organization| Sees::Organization(organization.0)),
             name: actor.label(),
         })
+    }
+}
+
+/// What the family is called in the event stream.
+const fn topic(family: Family) -> Topic {
+    match family {
+        Family::Stamp => Topic::Stamp,
+        Family::Alarm => Topic::Alarm,
+        Family::Presence => Topic::Presence,
+        Family::Command => Topic::Command,
     }
 }

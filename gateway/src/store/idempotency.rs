@@ -3,7 +3,7 @@
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
 };
-use sealgate_domain::TokenId;
+use sealgate_domain::{Millis, TokenId};
 
 use super::{Reader, StoreError, Tx, entity::idempotency as table};
 
@@ -31,7 +31,7 @@ pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Notes the answer.
+/// Notes the answer of the try that began at `started`; a try whose key was taken by a later one notes nothing.
 ///
 /// # Errors
 /// The database.
@@ -39,6 +39,7 @@ pub async fn finish(
     tx: &Tx,
     token: TokenId,
     key: &str,
+    started: Millis,
     status: u16,
     response: Option<serde_json::Value>,
 ) -> Result<(), StoreError> {
@@ -47,22 +48,31 @@ pub async fn finish(
         .col_expr(table::Column::Response, Expr::value(response))
         .filter(table::Column::TokenId.eq(token.0))
         .filter(table::Column::Key.eq(key))
+        .filter(table::Column::Status.is_null())
+        .filter(table::Column::StartedAt.eq(started.0))
         .exec(&**tx)
         .await?;
     Ok(())
 }
 
-/// Takes a key anew whose time is over.
+/// Takes a key anew, as it was found in `known`. Says whether nobody else did so first.
 ///
 /// # Errors
 /// The database.
-pub async fn replace(tx: &Tx, row: &Row) -> Result<(), StoreError> {
+pub async fn take(tx: &Tx, known: &Row, row: &Row) -> Result<bool, StoreError> {
     let all = row.clone().into_active_model().reset_all();
-    table::Entity::update_many()
+    let as_found = match known.status {
+        Some(status) => table::Column::Status.eq(status),
+        None => table::Column::Status.is_null(),
+    };
+    let taken = table::Entity::update_many()
         .set(all)
-        .filter(table::Column::TokenId.eq(row.token_id))
-        .filter(table::Column::Key.eq(row.key.clone()))
+        .filter(table::Column::TokenId.eq(known.token_id))
+        .filter(table::Column::Key.eq(known.key.clone()))
+        .filter(table::Column::CreatedAt.eq(known.created_at))
+        .filter(table::Column::StartedAt.eq(known.started_at))
+        .filter(as_found)
         .exec(&**tx)
         .await?;
-    Ok(())
+    Ok(taken.rows_affected == 1)
 }

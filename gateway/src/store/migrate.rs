@@ -41,6 +41,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0004_stamp_time.sql"),
         postgres: include_str!("../../migrations/postgres/0004_stamp_time.sql"),
     },
+    Migration {
+        version: 5,
+        name: "request_started",
+        sqlite: include_str!("../../migrations/sqlite/0005_request_started.sql"),
+        postgres: include_str!("../../migrations/postgres/0005_request_started.sql"),
+    },
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

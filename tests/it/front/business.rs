@@ -10,7 +10,7 @@ use std::{
 };
 
 use sealgate::{
-    bus::{Bus, Family, Topic},
+    bus::{Bus, Families, Family, Topic},
     clock::{SharedClock, SystemClock},
     ingress::{
         business::{Business, BusinessConfig, BusinessHandle, Sees, Subscriber, TokenCheck},
@@ -44,6 +44,7 @@ impl TokenCheck for Tokens {
         };
         Some(Subscriber {
             sees,
+            families: Families::all(),
             name: token.to_owned(),
         })
     }

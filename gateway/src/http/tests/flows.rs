@@ -359,6 +359,24 @@ async fn offline_mode_needs_a_grant_and_the_owners_code() {
 }
 
 #[tokio::test]
+async fn a_code_is_sent_for_a_device_of_the_organization_only() {
+    let world = World::new().await;
+    let (organization, device) = world.bound(true).await;
+    let other = json!({"name": "Other", "owner": {"name": "Zhao", "phone": "13700137000"}});
+    let other = world.post("/api/v1/organizations", other).await.id();
+    let world = &world;
+    let send = |organization: String| async move {
+        let path = format!("/api/v1/organizations/{organization}/codes");
+        let body = json!({"purpose": "offline_mode", "device": device});
+        world.post(&path, body).await
+    };
+    send(other).await.refused(404, "not_found");
+    assert!(world.newest_message().await.is_none(), "nothing was sent");
+    let own = send(organization).await;
+    assert_eq!(own.status, 202, "{}", own.text);
+}
+
+#[tokio::test]
 async fn five_wrong_codes_are_enough() {
     let world = World::new().await;
     let (organization, device) = world.bound(true).await;

@@ -5,9 +5,9 @@ use futures_util::{Stream, StreamExt};
 use serde_json::json;
 use tower::ServiceExt;
 
-use crate::app::access::Scopes;
+use crate::app::{Actor, access::Scopes};
 
-use super::World;
+use super::{super::events::HEARTBEAT, World};
 
 /// An open stream, read frame by frame.
 struct Live {
@@ -17,9 +17,13 @@ struct Live {
 
 impl Live {
     async fn open(world: &World, query: &str, last_id: Option<&str>) -> Self {
+        Self::open_as(world, &world.admin, query, last_id).await
+    }
+
+    async fn open_as(world: &World, token: &str, query: &str, last_id: Option<&str>) -> Self {
         let mut request = Request::builder()
             .uri(format!("/api/v1/events{query}"))
-            .header("authorization", format!("Bearer {}", world.admin));
+            .header("authorization", format!("Bearer {token}"));
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
         }
@@ -170,4 +174,71 @@ async fn streams_beyond_the_limit_are_turned_away() {
     answer.refused(503, "unavailable");
     drop(first);
     let _again = Live::open(&world, "", None).await;
+}
+
+/// Adds a member and lets streams know. Each adds one event.
+async fn one_more(world: &World, organization: &str, phone: &str) {
+    let path = format!("/api/v1/organizations/{organization}/members");
+    let body = json!({"name": "Li Na", "phone": phone});
+    let answer = world.post(&path, body).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let head = world.app.newest_position().await.unwrap();
+    world.app.wake.numbered(head);
+}
+
+#[tokio::test]
+async fn a_revoked_token_ends_a_stream_that_is_never_silent() {
+    let world = World::new().await;
+    let organization = world.organization(true).await;
+    let token = world.token(Scopes::all(), None).await;
+    let mut live = Live::open_as(&world, &token, "?after=0", None).await;
+    assert!(live.next().await.is_some());
+    let actor = world.app.authenticate(&token).await.unwrap();
+    let (cli, id) = (Actor::cli(), actor.id.parse().unwrap());
+    world.app.revoke_token(&cli, id).await.unwrap();
+    one_more(&world, &organization, "13900139001").await;
+    assert!(live.next().await.is_some(), "looked at once a heartbeat");
+    world.pass(HEARTBEAT);
+    one_more(&world, &organization, "13900139002").await;
+    assert!(live.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_reader_behind_retention_is_told_to_begin_anew() {
+    let world = World::new().await;
+    let organization = world.organization(true).await;
+    one_more(&world, &organization, "13900139001").await;
+    world.pass(std::time::Duration::from_secs(31 * 24 * 3600));
+    one_more(&world, &organization, "13900139002").await;
+    world.app.delete_aged().await.unwrap();
+    let mut behind = Live::open(&world, "", Some("1")).await;
+    let (id, name, data) = behind.next().await.unwrap();
+    assert_eq!((id.as_str(), name.as_str()), ("3", "reset"));
+    assert_eq!(data, json!({"reason": "expired", "after": 3}));
+    one_more(&world, &organization, "13900139003").await;
+    assert_eq!(behind.next().await.unwrap().0, "4", "and goes on");
+    let mut whole = Live::open(&world, "", Some("2")).await;
+    assert_eq!(whole.next().await.unwrap().0, "3", "nothing is missing");
+    world
+        .get("/api/v1/events?after=1&wait=0")
+        .await
+        .refused(410, "position_gone");
+    let fresh = world.get("/api/v1/events?wait=0").await;
+    assert_eq!(fresh.body["after"], 4, "{}", fresh.text);
+}
+
+#[tokio::test]
+async fn a_position_that_was_never_given_out_is_told_not_waited_for() {
+    let world = World::new().await;
+    let organization = world.organization(true).await;
+    let mut live = Live::open(&world, "", Some("99")).await;
+    let (_, name, data) = live.next().await.unwrap();
+    assert_eq!(name, "reset");
+    assert_eq!(data, json!({"reason": "ahead", "after": 1}));
+    one_more(&world, &organization, "13900139001").await;
+    assert_eq!(live.next().await.unwrap().0, "2");
+    world
+        .get("/api/v1/events?after=99&wait=0")
+        .await
+        .refused(410, "position_gone");
 }

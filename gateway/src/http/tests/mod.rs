@@ -1,6 +1,7 @@
 //! The interface over a real database file, called without sockets.
 
 mod documents;
+mod faults;
 mod flows;
 mod live;
 mod refusals;

@@ -1,7 +1,7 @@
 //! Which filters a token may have: those that can select nothing but what it may see.
 
-use super::Sees;
-use crate::ingress::mqtt::topic;
+use super::{Sees, Subscriber};
+use crate::{bus::Family, ingress::mqtt::topic};
 
 /// Filters of one subscriber.
 const MAX_FILTERS: usize = 32;
@@ -21,8 +21,8 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    pub(super) fn add(&mut self, sees: Sees, filter: String) -> Result<(), NotGranted> {
-        check(sees, &filter)?;
+    pub(super) fn add(&mut self, reader: &Subscriber, filter: String) -> Result<(), NotGranted> {
+        check(reader, &filter)?;
         if self.filters.contains(&filter) {
             return Ok(());
         }
@@ -48,12 +48,12 @@ impl Filters {
     }
 
     /// Drops what another view of the token no longer allows.
-    pub(super) fn restrict(&mut self, sees: Sees) {
-        self.filters.retain(|filter| check(sees, filter).is_ok());
+    pub(super) fn restrict(&mut self, reader: &Subscriber) {
+        self.filters.retain(|filter| check(reader, filter).is_ok());
     }
 }
 
-fn check(sees: Sees, filter: &str) -> Result<(), NotGranted> {
+fn check(reader: &Subscriber, filter: &str) -> Result<(), NotGranted> {
     if !topic::valid_filter(filter) {
         return Err(NotGranted::Invalid);
     }
@@ -61,10 +61,16 @@ fn check(sees: Sees, filter: &str) -> Result<(), NotGranted> {
     if levels.next() != Some("events") {
         return Err(NotGranted::NotYours);
     }
-    match (sees, levels.next()) {
-        (Sees::All, _) => Ok(()),
-        (Sees::Organization(own), Some(level)) if *level == own.hyphenated().to_string() => Ok(()),
-        _ => Err(NotGranted::NotYours),
+    let organization = levels.next();
+    let reached = organization.map_or(reader.sees == Sees::All, |name| reader.sees.reaches(name));
+    let allowed = match levels.next().and_then(Family::from_name) {
+        Some(family) => reader.families.has(family),
+        None => !reader.families.is_empty(),
+    };
+    if reached && allowed {
+        Ok(())
+    } else {
+        Err(NotGranted::NotYours)
     }
 }
 
@@ -73,13 +79,26 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::bus::Families;
+
+    fn reader(sees: Sees, families: Families) -> Subscriber {
+        Subscriber {
+            sees,
+            families,
+            name: String::new(),
+        }
+    }
+
+    fn all() -> Subscriber {
+        reader(Sees::All, Families::all())
+    }
 
     #[test]
     fn wildcards_reach_no_further_than_the_token() {
         let own = Uuid::from_u128(1);
-        let sees = Sees::Organization(own);
+        let bound = reader(Sees::Organization(own), Families::all());
         for good in ["stamp", "+", "#", "alarm"] {
-            assert_eq!(check(sees, &format!("events/{own}/{good}")), Ok(()));
+            assert_eq!(check(&bound, &format!("events/{own}/{good}")), Ok(()));
         }
         let other = format!("events/{}/stamp", Uuid::from_u128(2));
         for foreign in [
@@ -91,30 +110,53 @@ mod tests {
             "canary",
             &other,
         ] {
-            assert_eq!(check(sees, foreign), Err(NotGranted::NotYours), "{foreign}");
+            let refused = check(&bound, foreign);
+            assert_eq!(refused, Err(NotGranted::NotYours), "{foreign}");
         }
         for invalid in ["", "$share/g/events/#", "events/#/x", "events/a+"] {
-            assert_eq!(check(sees, invalid), Err(NotGranted::Invalid), "{invalid}");
+            let refused = check(&bound, invalid);
+            assert_eq!(refused, Err(NotGranted::Invalid), "{invalid}");
         }
-        assert_eq!(check(Sees::All, "events/+/stamp"), Ok(()));
-        assert_eq!(check(Sees::All, "events/#"), Ok(()));
-        assert_eq!(check(Sees::All, "#"), Err(NotGranted::NotYours));
+        assert_eq!(check(&all(), "events/+/stamp"), Ok(()));
+        assert_eq!(check(&all(), "events/#"), Ok(()));
+        assert_eq!(check(&all(), "#"), Err(NotGranted::NotYours));
+    }
+
+    #[test]
+    fn a_token_sees_the_families_it_has_the_right_to() {
+        let own = Uuid::from_u128(1);
+        let stamps = [Family::Stamp, Family::Alarm].into_iter().collect();
+        let desk = reader(Sees::Organization(own), stamps);
+        let topic = |family: &str| format!("events/{own}/{family}");
+        assert_eq!(check(&desk, &topic("stamp")), Ok(()));
+        for refused in ["presence", "command"] {
+            let refused = check(&desk, &topic(refused));
+            assert_eq!(refused, Err(NotGranted::NotYours));
+        }
+        assert_eq!(check(&desk, &topic("#")), Ok(()), "narrowed on delivery");
+        assert!(desk.may_see(&topic("stamp")) && desk.may_see(&topic("alarm")));
+        assert!(!desk.may_see(&topic("presence")) && !desk.may_see(&topic("other")));
+        let foreign = format!("events/{}/stamp", Uuid::from_u128(2));
+        assert!(!desk.may_see(&foreign));
+        let nothing = reader(Sees::All, Families::default());
+        assert_eq!(check(&nothing, "events/#"), Err(NotGranted::NotYours));
     }
 
     #[test]
     fn filters_are_bounded_and_follow_the_token() {
         let mut filters = Filters::default();
         for n in 0..MAX_FILTERS {
-            assert_eq!(filters.add(Sees::All, format!("events/{n}")), Ok(()));
+            assert_eq!(filters.add(&all(), format!("events/{n}")), Ok(()));
         }
-        assert_eq!(filters.add(Sees::All, "events/0".to_owned()), Ok(()));
+        assert_eq!(filters.add(&all(), "events/0".to_owned()), Ok(()));
         assert_eq!(
-            filters.add(Sees::All, "events/x".to_owned()),
+            filters.add(&all(), "events/x".to_owned()),
             Err(NotGranted::TooMany)
         );
         assert!(filters.select("events/5") && !filters.select("events/x"));
         assert!(filters.remove("events/5") && !filters.remove("events/5"));
-        filters.restrict(Sees::Organization(Uuid::from_u128(1)));
+        let bound = Sees::Organization(Uuid::from_u128(1));
+        filters.restrict(&reader(bound, Families::all()));
         assert!(!filters.select("events/1"));
     }
 }

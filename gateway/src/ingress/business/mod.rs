@@ -1,7 +1,8 @@
 //! The second listener: business subscribers, who read events over MQTT 3.1.1 or 5.
 //!
 //! Constraints: a token is the password (the user name is free), looked at again every half minute; nothing can be
-//! published; a filter is granted only if everything it could select is the token's to see; QoS 0 only, because
+//! published; a filter is granted only if every organization it could select is the token's to see, and what a
+//! wildcard selects is delivered only where the token has the right to that family too; QoS 0 only, because
 //! the bus is lossy and a subscriber catches up over HTTP; whoever does not keep up is disconnected.
 
 mod connect;
@@ -19,7 +20,10 @@ use super::{
     gate::{self, Gate, GateLimits},
     stats::Stats,
 };
-use crate::{bus::Bus, clock::SharedClock};
+use crate::{
+    bus::{Bus, Families, Family},
+    clock::SharedClock,
+};
 
 /// What a drained listener still gives its sessions to say goodbye.
 const GRACE: Duration = Duration::from_secs(3);
@@ -36,13 +40,40 @@ pub enum Sees {
     Organization(Uuid),
 }
 
+impl Sees {
+    /// Is the organization of that name in?
+    fn reaches(self, organization: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Organization(own) => {
+                let mut text = Uuid::encode_buffer();
+                organization == &*own.hyphenated().encode_lower(&mut text)
+            }
+        }
+    }
+}
+
 /// Whose token it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscriber {
     /// What it may see.
     pub sees: Sees,
+    /// What it may see of that.
+    pub families: Families,
     /// For logs.
     pub name: String,
+}
+
+impl Subscriber {
+    /// May it see what is published under this topic?
+    pub(super) fn may_see(&self, topic: &str) -> bool {
+        let mut levels = topic.splitn(3, '/').skip(1);
+        let (Some(organization), Some(family)) = (levels.next(), levels.next()) else {
+            return false;
+        };
+        self.sees.reaches(organization)
+            && Family::from_name(family).is_some_and(|family| self.families.has(family))
+    }
 }
 
 /// Checks tokens; implemented over the use cases.

@@ -142,7 +142,7 @@ impl<T: TokenCheck, S: Link> Reader<T, S> {
             Err(_) => Ok(()),
             Ok(None) => Err((Count::ClosedByHost, Some(reason::NOT_AUTHORIZED))),
             Ok(Some(subscriber)) => {
-                self.filters.restrict(subscriber.sees);
+                self.filters.restrict(&subscriber);
                 self.subscriber = subscriber;
                 Ok(())
             }
@@ -150,7 +150,7 @@ impl<T: TokenCheck, S: Link> Reader<T, S> {
     }
 
     fn send(&mut self, event: &Event) {
-        if self.filters.select(&event.topic) {
+        if self.filters.select(&event.topic) && self.subscriber.may_see(&event.topic) {
             let name = Name::Full(&event.topic);
             encode::publish(
                 &mut self.conn.outbox,
@@ -213,7 +213,7 @@ impl<T: TokenCheck, S: Link> Reader<T, S> {
     }
 
     fn subscribe(&mut self, filter: String) -> u8 {
-        let Err(refused) = self.filters.add(self.subscriber.sees, filter) else {
+        let Err(refused) = self.filters.add(&self.subscriber, filter) else {
             return 0;
         };
         self.core.gate.stats.bump(Count::SubscribeRefused);

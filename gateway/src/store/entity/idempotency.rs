@@ -21,8 +21,10 @@ pub struct Model {
     /// Body of the answer.
     #[sea_orm(column_type = "Json")]
     pub response: Option<Json>,
-    /// When it was made.
+    /// When it was first seen.
     pub created_at: i64,
+    /// When its latest try began.
+    pub started_at: i64,
 }
 
 /// No relation is navigated: queries name their joins.

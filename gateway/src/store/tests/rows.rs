@@ -321,6 +321,7 @@ fn a_token_is_found_by_the_hash_of_its_secret_and_a_key_is_taken_once() {
             status: None,
             response: None,
             created_at: START.0,
+            started_at: START.0,
         };
         let done: Result<(), StoreError> = store
             .write(Lane::Normal, |tx| async move {
@@ -328,7 +329,9 @@ fn a_token_is_found_by_the_hash_of_its_secret_and_a_key_is_taken_once() {
                 token::touch(&tx, token.key(), START).await?;
                 idempotency::insert(&tx, kept).await?;
                 let answer = serde_json::json!({"id": 1});
-                idempotency::finish(&tx, token.key(), "k", 202, Some(answer)).await
+                let late = START.plus(-1);
+                idempotency::finish(&tx, token.key(), "k", late, 500, None).await?;
+                idempotency::finish(&tx, token.key(), "k", START, 202, Some(answer)).await
             })
             .await;
         done.unwrap();
@@ -342,8 +345,8 @@ fn a_token_is_found_by_the_hash_of_its_secret_and_a_key_is_taken_once() {
             .unwrap()
             .unwrap();
         assert_eq!(
-            (answer.status, answer.response),
-            (Some(202), Some(serde_json::json!({"id": 1})))
+            (answer.status, &answer.response),
+            (Some(202), &Some(serde_json::json!({"id": 1})))
         );
         let again: Result<(), StoreError> = store
             .write(Lane::Normal, |tx| async move {
@@ -351,6 +354,20 @@ fn a_token_is_found_by_the_hash_of_its_secret_and_a_key_is_taken_once() {
             })
             .await;
         assert!(matches!(again, Err(StoreError::Exists(_))));
+        let next = &idempotency::Row {
+            started_at: START.plus(5).0,
+            ..kept.clone()
+        };
+        let taken: Result<_, StoreError> = store
+            .write(Lane::Normal, |tx| {
+                let answer = answer.clone();
+                async move {
+                    let first = idempotency::take(&tx, &answer, next).await?;
+                    Ok((first, idempotency::take(&tx, &answer, next).await?))
+                }
+            })
+            .await;
+        assert_eq!(taken.unwrap(), (true, false), "only the first takes it");
     });
 }
 
