@@ -41,7 +41,15 @@ pub(super) async fn serve(args: &ServeArgs, data: Option<PathBuf>) -> Result<(),
     if args.dev {
         announce(&config, &running).await?;
     }
-    signals.stop().await;
+    while signals.stop_or_reload().await == Told::Reload {
+        match running.reload_tls(&config) {
+            Ok(()) => tracing::info!("the certificates were read again"),
+            Err(error) => tracing::error!(
+                error = chain(&error),
+                "the certificates were not read again; the old ones stay in use"
+            ),
+        }
+    }
     tracing::info!("stopping; a second signal ends at once");
     tokio::select! {
         clean = running.shutdown() => {

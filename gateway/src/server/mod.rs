@@ -228,6 +228,16 @@ impl Running {
         &self.rooms.metrics
     }
 
+    /// Reads the certificates anew, for both listeners; sessions stay.
+    ///
+    /// # Errors
+    /// The files do not work; the old certificates stay in use.
+    pub fn reload_tls(&self, config: &Config) -> Result<(), ServerError> {
+        let material = tls(config)?;
+        self.rooms.business.reload_tls(material.clone())?;
+        Ok(self.rooms.front.reload_tls(material)?)
+    }
+
     /// Stops in order. Says whether everything was done by the deadline.
     pub async fn shutdown(self) -> bool {
         self.place.withdraw();

@@ -111,6 +111,20 @@ async fn only_tokens_with_the_right_to_events_may_subscribe() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_do_not_work_are_not_taken_while_running() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let running = Server::start(config.clone()).await.unwrap();
+    running.reload_tls(&config).unwrap();
+    let chain = config.under_data(&config.front.tls.cert);
+    std::fs::write(&chain, "no certificate").unwrap();
+    assert!(running.reload_tls(&config).is_err());
+    let (status, body) = get(running.http_addr, "/readyz").await;
+    assert_eq!(status, 200, "{body}");
+    assert!(running.shutdown().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_start_says_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::loopback(dir.path());

@@ -33,7 +33,7 @@ pub(super) async fn admit<T: TokenCheck>(
     let Some(tls) = core.tls.clone() else {
         return welcome(core, Conn::new(socket), &meter, peer, slot).await;
     };
-    match core.gate.enter(socket, tls).await {
+    match core.gate.enter(socket, tls.config()).await {
         Ok(entered) => {
             let conn = Conn::new(entered.stream);
             welcome(core, conn, &meter, peer, slot).await;

@@ -9,7 +9,13 @@ mod connect;
 mod filter;
 mod session;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use rustls::{ServerConfig, crypto::ring, version};
 use tokio::time::timeout;
@@ -141,7 +147,7 @@ pub enum BusinessError {
 struct Core<T> {
     config: BusinessConfig,
     gate: Arc<Gate>,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Tls>>,
     bus: Bus,
     tokens: Arc<T>,
 }
@@ -164,7 +170,7 @@ impl Business {
         stats: Arc<Stats>,
     ) -> Result<BusinessHandle, BusinessError> {
         let address = config.listen;
-        let tls = tls.map(configure).transpose()?;
+        let tls = tls.map(Tls::new).transpose()?.map(Arc::new);
         let listen = |source| BusinessError::Listen { address, source };
         let listener = gate::bind(address).map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
@@ -179,7 +185,7 @@ impl Business {
         let core = Arc::new(Core {
             config,
             gate: gate.clone(),
-            tls,
+            tls: tls.clone(),
             bus,
             tokens,
         });
@@ -190,7 +196,33 @@ impl Business {
             };
             core.gate.accept(listener, admit).await;
         });
-        Ok(BusinessHandle { gate, local_addr })
+        Ok(BusinessHandle {
+            gate,
+            tls,
+            local_addr,
+        })
+    }
+}
+
+/// The current configuration, replaceable while running.
+#[derive(Debug)]
+struct Tls(RwLock<Arc<ServerConfig>>);
+
+impl Tls {
+    fn new(material: TlsMaterial) -> Result<Self, TlsError> {
+        Ok(Self(RwLock::new(configure(material)?)))
+    }
+
+    /// What the next handshake uses.
+    fn config(&self) -> Arc<ServerConfig> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+
+    fn replace(&self, material: TlsMaterial) -> Result<(), TlsError> {
+        let config = configure(material)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
     }
 }
 
@@ -206,6 +238,7 @@ fn configure(material: TlsMaterial) -> Result<Arc<ServerConfig>, TlsError> {
 #[derive(Debug, Clone)]
 pub struct BusinessHandle {
     gate: Arc<Gate>,
+    tls: Option<Arc<Tls>>,
     local_addr: SocketAddr,
 }
 
@@ -220,6 +253,16 @@ impl BusinessHandle {
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {
         &self.gate.stats
+    }
+
+    /// Uses other TLS material from the next handshake on; a listener without TLS stays without.
+    ///
+    /// # Errors
+    /// The material does not work; the old one stays.
+    pub fn reload_tls(&self, material: TlsMaterial) -> Result<(), TlsError> {
+        self.tls
+            .as_ref()
+            .map_or(Ok(()), |tls| tls.replace(material))
     }
 
     /// Stops accepting and closes every session. Says whether all of them ended.

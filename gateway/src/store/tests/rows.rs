@@ -354,20 +354,35 @@ fn a_token_is_found_by_the_hash_of_its_secret_and_a_key_is_taken_once() {
             })
             .await;
         assert!(matches!(again, Err(StoreError::Exists(_))));
+    });
+}
+
+#[test]
+fn a_key_found_free_is_taken_by_one() {
+    on_both(|store| async move {
+        let known = &idempotency::Row {
+            token_id: fresh::<TokenId>(START).0,
+            key: "k".to_owned(),
+            route: "POST /x".to_owned(),
+            body_hash: vec![1; 32],
+            status: Some(0),
+            response: None,
+            created_at: START.0,
+            started_at: START.0,
+        };
         let next = &idempotency::Row {
+            status: None,
             started_at: START.plus(5).0,
-            ..kept.clone()
+            ..known.clone()
         };
         let taken: Result<_, StoreError> = store
-            .write(Lane::Normal, |tx| {
-                let answer = answer.clone();
-                async move {
-                    let first = idempotency::take(&tx, &answer, next).await?;
-                    Ok((first, idempotency::take(&tx, &answer, next).await?))
-                }
+            .write(Lane::Normal, |tx| async move {
+                idempotency::insert(&tx, known).await?;
+                let first = idempotency::take(&tx, known, next).await?;
+                Ok((first, idempotency::take(&tx, known, next).await?))
             })
             .await;
-        assert_eq!(taken.unwrap(), (true, false), "only the first takes it");
+        assert_eq!(taken.unwrap(), (true, false));
     });
 }
 
