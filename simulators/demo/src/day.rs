@@ -128,7 +128,7 @@ async fn work(
                 });
             }
             None => {
-                let seed = seed.wrapping_add(place as u64);
+                let seed = seed.rotate_left(32) ^ place as u64;
                 parts.spawn(async move { office::work(one, DAY, seed).await.map(|()| None) });
             }
         }
