@@ -36,6 +36,9 @@ pub struct Description {
     pub log_public: String,
     /// SHA-256 of the leaf certificate's DER, hex.
     pub cert_sha256: String,
+    /// Version of the key set it was issued with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_set_version: Option<u32>,
 }
 
 /// A device that must not be imported again.
@@ -207,6 +210,7 @@ fn issue_one(
         model: order.model.to_owned(),
         log_public: HEXLOWER.encode(log_key.verifying_key().as_bytes()),
         cert_sha256: fingerprint(&issued),
+        key_set_version: key_set_version(order.keys_dir)?,
     };
     let target = out.join(&description.id);
     let fresh = out.join(format!(".{}", description.id));
@@ -221,6 +225,11 @@ fn issue_one(
     put("device.json", &to_json(&description), files::PUBLIC)?;
     fs::rename(&fresh, &target).map_err(Error::io(&target))?;
     Ok(description)
+}
+
+fn key_set_version(keys_dir: Option<&Path>) -> Result<Option<u32>, Error> {
+    let keys = keys_dir.map(keys::KeyDir::new).filter(keys::KeyDir::exists);
+    keys.map(|keys| Ok(keys.table()?.version)).transpose()
 }
 
 fn put_anchors(ca: &FleetCa, keys_dir: Option<&Path>, out: &Path) -> Result<(), Error> {

@@ -105,6 +105,9 @@ pub struct Entry {
     pub kid: u8,
     /// What it signs.
     pub scope: KeyScope,
+    /// Version of the first key set that named it; a seal with an older one does not know it.
+    #[serde(default)]
+    pub since: u32,
     /// The Ed25519 public key, hex.
     pub public: String,
     /// The signer uses it from then on.
@@ -282,10 +285,10 @@ impl KeyDir {
         {
             entry.not_after = entry.not_after.min(active_from + rotation.overlap);
         }
+        table.version += 1;
         for scope in scopes {
             self.add(&mut table, *scope, active_from, active_from + rotation.life)?;
         }
-        table.version += 1;
         self.publish(&table, root, sign)?;
         for kid in ended {
             let path = self.kid_file(kid);
@@ -363,6 +366,7 @@ impl KeyDir {
         table.entries.push(Entry {
             kid,
             scope,
+            since: table.version,
             public: HEXLOWER.encode(key.verifying_key().as_bytes()),
             active_from,
             not_after,

@@ -183,6 +183,8 @@ permissions! {
     RetireDevice => FleetWrite, Platform;
     /// Revoke a device's certificate.
     RevokeDevice => FleetWrite, Platform;
+    /// Register a device's renewed certificate.
+    RenewCertificate => FleetWrite, Platform;
     /// Bind and unbind a device (BIND-1).
     BindDevice => DeviceControl, Organization;
     /// Change a device's settings (MGMT-1).

@@ -11,6 +11,7 @@ use sealgate_domain::{
 
 use super::{
     command::{self, Issue, audit, tell},
+    key_set,
     order::{GrantOrder, Order},
 };
 use crate::store::{
@@ -65,6 +66,10 @@ pub(super) async fn applied(
         }
         Order::Bind { name } => bound(tx, device, name.as_deref(), now).await?,
         Order::Unbind {} => unbound(tx, device, &mut report, row, now).await?,
+        Order::KeySet { version, .. } => {
+            report.key_set_version = report.key_set_version.max(i64::from(*version));
+            key_set::sign_anew(tx, device).await?;
+        }
         Order::Locate {} | Order::Reboot {} => {}
     }
     report::save(tx, &report).await?;
@@ -82,6 +87,9 @@ pub(super) async fn rejected(
     let mut audit = audit(device, true, "command.rejected", now);
     audit.detail = Some(serde_json::json!({"op": row.op, "error": row.error_code}));
     tx.audit(audit).await?;
+    if row.error_code == Some(key_set::UNKNOWN_KEY) {
+        key_set::doubted(tx, device).await?;
+    }
     if let Ok(Order::End { grant, .. }) = Order::from_json(row.args.clone()) {
         // A grant the device does not hold (any more) has ended.
         end_grant(tx, device, GrantId(grant), EndReason::Manager, now).await?;
@@ -112,6 +120,7 @@ const fn action(order: &Order) -> &'static str {
         Order::Offline { .. } => "device.offline_mode",
         Order::Locate {} => "device.located",
         Order::Reboot {} => "device.restarted",
+        Order::KeySet { .. } => "device.keys_changed",
     }
 }
 

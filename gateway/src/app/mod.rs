@@ -15,6 +15,7 @@ pub mod events;
 pub mod grant;
 mod handle;
 pub mod idempotency;
+pub mod key_set;
 pub mod member;
 mod notice;
 mod offline_notice;

@@ -57,6 +57,13 @@ pub enum Order {
     Locate {},
     /// Restart.
     Reboot {},
+    /// New signing keys.
+    KeySet {
+        /// Version of the key set.
+        version: u32,
+        /// The set as the root signed it, base64.
+        key_set: String,
+    },
 }
 
 /// A grant as the device needs it.
@@ -154,6 +161,7 @@ impl Order {
             Self::Offline { .. } => Op::Offline,
             Self::Locate {} => Op::Locate,
             Self::Reboot {} => Op::Reboot,
+            Self::KeySet { .. } => Op::KeySet,
         }
     }
 
@@ -224,6 +232,10 @@ mod tests {
             },
             Order::Locate {},
             Order::Reboot {},
+            Order::KeySet {
+                version: 2,
+                key_set: "AQI=".to_owned(),
+            },
         ];
         for order in orders {
             assert_eq!(Order::from_json(order.to_json()).unwrap(), order);

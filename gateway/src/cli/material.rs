@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::{
     Exit, Failure,
-    args::{CaCommand, IssueArgs, KeyCommand, RenewArgs, RotateArgs},
+    api::Api,
+    args::{CaCommand, Global, IssueArgs, KeyCommand, RenewArgs, RotateArgs},
+    business::segment,
     local::now,
     out::{Out, progress},
     table::Column,
@@ -76,7 +78,7 @@ fn rotate(args: &RotateArgs, out: &Out) -> Result<(), Failure> {
     let facts = json!({"version": table.version, "keys": shown(&table)});
     out.done(
         &format!(
-            "key set {} written; the new keys sign in {} days. Tell the signer: kill -HUP its process.",
+            "key set {} written; the new keys sign in {} days. Tell the signer: kill -HUP its process; seals get the set from the gateway.",
             table.version, args.activate_after
         ),
         &facts,
@@ -187,16 +189,44 @@ pub(super) fn issue(args: &IssueArgs, out: &Out) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn renew(args: &RenewArgs, out: &Out) -> Result<(), Failure> {
+pub(super) async fn renew(args: &RenewArgs, global: &Global, out: &Out) -> Result<(), Failure> {
     let ca = FleetCa::open(&args.ca)?;
-    let renewed = device::renew(&ca, &args.out, &args.id, args.days, now())?;
-    let facts =
+    let made = now();
+    let renewed = device::renew(&ca, &args.out, &args.id, args.days, made)?;
+    let body = json!({
+        "cert_sha256": renewed.cert_sha256,
+        "cert_not_after": time(made + args.days * DAY),
+    });
+    let registered = register(&renewed.id, &body, global).await;
+    let mut facts =
         serde_json::to_value(&renewed).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    facts["registered"] = json!(registered.is_ok());
+    let place = match registered {
+        Ok(()) => "registered; the old one stays good until the seal connects with it",
+        Err(_) => "not registered",
+    };
     out.done(
         &format!(
-            "{}: renewed; certificate {}",
+            "{}: renewed; certificate {} ({place})",
             renewed.id, renewed.cert_sha256
         ),
         &facts,
-    )
+    )?;
+    match registered {
+        // Nobody named a gateway, and none runs here: the files are all that was asked for.
+        Err(failure) if failure.exit == Exit::Unreachable && global.api.is_none() => {
+            eprintln!(
+                "note: no gateway took the certificate; before the seal gets it, run\n  POST /api/v1/devices/{}/certificate {body}",
+                renewed.id
+            );
+            Ok(())
+        }
+        registered => registered,
+    }
+}
+
+/// Tells the gateway of a new certificate.
+async fn register(id: &str, body: &Value, global: &Global) -> Result<(), Failure> {
+    let path = format!("devices/{}/certificate", segment(id));
+    Api::find(global)?.post(&path, body).await.map(drop)
 }

@@ -78,7 +78,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Key(command) => material::key(command, &out),
         Command::Ca(command) => material::ca(command, &out),
         Command::Device(DeviceCommand::Issue(args)) => material::issue(&args, &out),
-        Command::Device(DeviceCommand::Renew(args)) => material::renew(&args, &out),
+        Command::Device(DeviceCommand::Renew(args)) => material::renew(&args, global, &out).await,
         Command::Device(command) => business::device(command, global, &out).await,
         Command::Org(command) => business::org(command, global, &out).await,
         Command::Token(TokenCommand::Create(args)) => token::create(args, global, &out).await,

@@ -202,15 +202,25 @@ impl Host {
 
     /// Checks the certificate against the fleet table.
     async fn admit(&self, identity: &Identity) -> Result<Arc<Credentials>, Refusal> {
-        match self.credentials(identity.device).await {
-            Ok(Some(row)) if row.certificate != identity.certificate => Err(Refusal::NotAuthorized),
-            Ok(Some(row)) => check(&row).map(|()| row),
-            Ok(None) => Err(Refusal::NotAuthorized),
-            Err(error) => {
-                tracing::error!(%error, "the fleet table cannot be read");
-                Err(Refusal::Unavailable)
-            }
+        let unreadable = |error: AppError| {
+            tracing::error!(%error, "the fleet table cannot be read");
+            Refusal::Unavailable
+        };
+        let device = identity.device;
+        let known = self.credentials(device).await.map_err(unreadable)?;
+        let mut row = known.ok_or(Refusal::NotAuthorized)?;
+        if row.certificate != identity.certificate {
+            // A renewed one, seen here for the first time, or registered while another node held the session.
+            let proven = self.app.certificate_proven(device, identity.certificate);
+            proven.await.map_err(unreadable)?;
+            self.fleet.forget(device);
+            let known = self.credentials(device).await.map_err(unreadable)?;
+            row = known.ok_or(Refusal::NotAuthorized)?;
         }
+        if row.certificate != identity.certificate {
+            return Err(Refusal::NotAuthorized);
+        }
+        check(&row).map(|()| row)
     }
 }
 

@@ -67,14 +67,14 @@ async fn sign(parts: &Parts, unsigned: &[Unsigned]) -> Result<Vec<Signature>, Ap
         .iter()
         .map(|command| ticket::payload(command, now))
         .collect();
-    let requests: Vec<SignRequest> = payloads
-        .iter()
-        .flatten()
-        .map(|payload| SignRequest {
+    let request = |(command, payload): (&Unsigned, &Option<Vec<u8>>)| {
+        Some(SignRequest {
             purpose: Purpose::Ticket,
-            payload: payload.clone(),
+            key_set: command.key_set,
+            payload: payload.clone()?,
         })
-        .collect();
+    };
+    let requests: Vec<SignRequest> = unsigned.iter().zip(&payloads).filter_map(request).collect();
     let asked = requests.len();
     let answers = parts.signer.sign(requests).await.map_err(|error| {
         tracing::warn!(%error, commands = asked, "the signer did not sign");

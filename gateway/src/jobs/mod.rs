@@ -7,6 +7,7 @@
 mod commands;
 mod fleet;
 mod free_use;
+mod key_set;
 mod notices;
 mod outbox;
 mod retention;
@@ -89,6 +90,11 @@ impl Jobs {
             parts,
             woken("free_use", &wake.grants, free_use::PERIOD),
             free_use::round,
+        );
+        jobs.run(
+            parts,
+            timed("key_set", poll * key_set::POLLS),
+            key_set::round,
         );
         jobs.run(
             parts,

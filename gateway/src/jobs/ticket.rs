@@ -55,6 +55,9 @@ fn args(order: &Order) -> Option<Args> {
         Order::Offline { on, .. } => Args::Offline { on: *on },
         Order::Locate {} => Args::Locate,
         Order::Reboot {} => Args::Reboot,
+        Order::KeySet { key_set, .. } => Args::KeySet {
+            key_set: data_encoding::BASE64.decode(key_set.as_bytes()).ok()?,
+        },
     })
 }
 
@@ -103,6 +106,7 @@ mod tests {
             device: Id([1; 8]),
             counter: 7,
             generation: 2,
+            key_set: 1,
             expires_at,
             order: Some(order),
         }

@@ -131,7 +131,9 @@ fn sign_one(ring: &Keyring, request: &SignRequest, now: u32) -> Decision {
         _ => None,
     };
     let signed = check(&decoded, now).and_then(|scope| {
-        let (kid, key) = ring.active(scope, now.into()).ok_or(Refused::NoKey)?;
+        let (kid, key) = ring
+            .key_for(scope, now.into(), request.key_set)
+            .ok_or(Refused::NoKey)?;
         let cose = match &decoded {
             Decoded::Ticket(ticket) => ticket.sign(key, kid),
             Decoded::Lease(lease) => lease.sign(key, kid),
@@ -205,7 +207,11 @@ pub(super) mod tests {
     }
 
     pub(in crate::signer) fn request(purpose: Purpose, payload: Vec<u8>) -> SignRequest {
-        SignRequest { purpose, payload }
+        SignRequest {
+            purpose,
+            key_set: 1,
+            payload,
+        }
     }
 
     pub(in crate::signer) fn key_set(dir: &Path) -> KeySet {

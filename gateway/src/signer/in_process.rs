@@ -34,6 +34,14 @@ impl InProcess {
         Ok(Self { core, metrics })
     }
 
+    /// Reads the keys again after a rotation; on failure the old ones stay.
+    ///
+    /// # Errors
+    /// A key file is missing, exposed or does not fit the others.
+    pub fn reload(&self) -> Result<(), Error> {
+        self.core.reload()
+    }
+
     /// Writes what the audit file has not got yet.
     pub fn flush(&self) {
         self.core.flush();

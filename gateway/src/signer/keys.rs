@@ -87,18 +87,33 @@ impl Keyring {
         self.version
     }
 
-    /// The key that signs for `scope` at `now`: the newest that is active.
-    pub(super) fn active(&self, scope: Scope, now: UnixSeconds) -> Option<(u8, &SigningKey)> {
-        self.keys
-            .iter()
-            .filter(|held| {
-                let entry = &held.entry;
-                entry.scope.bit() == scope.bits()
-                    && entry.active_from <= now
-                    && now < entry.not_after
-            })
-            .max_by_key(|held| (held.entry.active_from, held.entry.kid))
-            .map(|held| (held.entry.kid, &held.secret))
+    /// The key that signs for `scope` at `now` to a seal that is known to hold key set `known`: the newest that is
+    /// active, unless the seal does not know it yet; then the newest it knows, although it may have been ended by the
+    /// rotation that the seal has not heard of. A seal whose record is too old for all of them gets the oldest key in
+    /// force: whatever set it was made with names that.
+    pub(super) fn key_for(
+        &self,
+        scope: Scope,
+        now: UnixSeconds,
+        known: u32,
+    ) -> Option<(u8, &SigningKey)> {
+        let begun = || {
+            let of_scope = |held: &&Held| {
+                held.entry.scope.bit() == scope.bits() && held.entry.active_from <= now
+            };
+            self.keys.iter().filter(of_scope)
+        };
+        let in_force = || begun().filter(|held| now < held.entry.not_after);
+        let age = |held: &&Held| (held.entry.active_from, held.entry.kid);
+        let newest = in_force().max_by_key(age)?;
+        let chosen = match newest.entry.since <= known {
+            true => newest,
+            false => begun()
+                .filter(|held| held.entry.since <= known)
+                .max_by_key(age)
+                .or_else(|| in_force().min_by_key(age))?,
+        };
+        Some((chosen.entry.kid, &chosen.secret))
     }
 }
 
@@ -157,15 +172,51 @@ mod tests {
         let ring = Keyring::open(dir.path()).unwrap();
         let kids: Vec<u8> = KeyScope::ALL
             .iter()
-            .map(|scope| ring.active(Scope::from_bits(scope.bit()), NOW).unwrap().0)
+            .map(|scope| ring.key_for(Scope::from_bits(scope.bit()), NOW, 1).unwrap().0)
             .collect();
         assert_eq!(kids, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert!(
-            ring.active(Scope::LOCK, NOW + 100 * DAY).is_none(),
+            ring.key_for(Scope::LOCK, NOW + 100 * DAY, 1).is_none(),
             "ended keys sign nothing"
         );
-        assert!(ring.active(Scope::LOCK, NOW - 1).is_none());
+        assert!(ring.key_for(Scope::LOCK, NOW - 1, 1).is_none());
         assert!(!format!("{ring:?}").contains("SigningKey"));
+    }
+
+    #[test]
+    fn a_seal_gets_signatures_of_keys_it_knows_and_of_the_new_one_when_its_time_has_come() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = KeyDir::new(dir.path());
+        files.init(NOW, 700 * DAY, &sign_key_set).unwrap();
+        let root = read_seed(&files.root_key()).unwrap();
+        let mut rotate = |now| {
+            let rotation = Rotation::default();
+            let scopes = [KeyScope::Lock];
+            files
+                .rotate(&scopes, rotation, &root, now, &sign_key_set)
+                .unwrap();
+        };
+        rotate(NOW);
+        let kid = |now, known| {
+            let ring = Keyring::open(dir.path()).unwrap();
+            ring.key_for(Scope::LOCK, now, known).map(|(kid, _)| kid)
+        };
+        assert_eq!(kid(NOW + 6 * DAY, 2), Some(2), "not before its time");
+        assert_eq!(kid(NOW + 7 * DAY, 2), Some(9));
+        assert_eq!(kid(NOW + 7 * DAY, 1), Some(2));
+        assert_eq!(
+            kid(NOW + 90 * DAY, 1),
+            Some(2),
+            "a seal that was off all the time knows no other key"
+        );
+        rotate(NOW + 100 * DAY);
+        assert_eq!(kid(NOW + 108 * DAY, 2), Some(9));
+        assert_eq!(kid(NOW + 108 * DAY, 3), Some(10));
+        assert_eq!(
+            kid(NOW + 108 * DAY, 1),
+            Some(9),
+            "the first key is gone: the oldest there is"
+        );
     }
 
     #[test]

@@ -60,6 +60,8 @@ impl Purpose {
 pub struct SignRequest {
     /// What the payload is.
     pub purpose: Purpose,
+    /// Version of the newest key set the seal is known to hold: it is signed with a key of that.
+    pub key_set: u32,
     /// Its canonical bytes.
     pub payload: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! The signer's socket protocol, version 1.
+//! The signer's socket protocol, version 2.
 //!
 //! A frame is a big-endian u32 length and that many bytes of CBOR. The client greets, the signer greets back, then
 //! requests are pipelined: each carries a number chosen by the client, and answers come in the order of requests.
@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! greeting  [0, version]
-//! sign      [1, id, [+ [purpose, payload]]]       signed   [1, id, [+ [0, cose] / [1, refusal]]]
-//! key set   [2, id]                               key set  [2, id, bytes]
+//! sign      [1, id, [+ [purpose, known, payload]]]  signed   [1, id, [+ [0, cose] / [1, refusal]]]
+//! key set   [2, id]                                 key set  [2, id, bytes]
 //! ```
 
 use std::io;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::{Answers, Purpose, Refused, SignRequest, Signed};
 
 /// The version both ends speak.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 /// Most payloads of one request.
 pub(super) const MAX_PAYLOADS: usize = 128;
 /// Largest payload; the largest ticket is a tenth of it.
@@ -130,8 +130,9 @@ impl Request {
                     .u32(*id)?
                     .array(requests.len() as u64)?;
                 for request in requests {
-                    out.array(2)?
+                    out.array(3)?
                         .u8(request.purpose as u8)?
+                        .u32(request.key_set)?
                         .bytes(&request.payload)?;
                 }
                 Ok(())
@@ -153,10 +154,15 @@ impl Request {
                 let count = list(&mut input)?;
                 let mut requests = Vec::with_capacity(count);
                 for _ in 0..count {
-                    array(&mut input, 2)?;
+                    array(&mut input, 3)?;
                     let purpose = Purpose::from_number(input.u8()?).ok_or(WireError::Malformed)?;
+                    let key_set = input.u32()?;
                     let payload = capped(&mut input, MAX_PAYLOAD)?;
-                    requests.push(SignRequest { purpose, payload });
+                    requests.push(SignRequest {
+                        purpose,
+                        key_set,
+                        payload,
+                    });
                 }
                 Self::Sign(id, requests)
             }
@@ -285,6 +291,7 @@ mod tests {
     fn request() -> Request {
         let one = |purpose, payload: &[u8]| SignRequest {
             purpose,
+            key_set: 70_000,
             payload: payload.to_vec(),
         };
         Request::Sign(

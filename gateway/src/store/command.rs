@@ -146,6 +146,18 @@ pub async fn list(
     Ok(query.all(r).await?)
 }
 
+/// The newest command of one op.
+///
+/// # Errors
+/// The database.
+pub async fn newest(r: &Reader, device: DeviceId, op: Op) -> Result<Option<Row>, StoreError> {
+    let query = table::Entity::find()
+        .filter(table::Column::DeviceId.eq(device.to_key()))
+        .filter(table::Column::Op.eq(op.as_str()))
+        .order_by_desc(table::Column::Id);
+    Ok(query.one(r).await?)
+}
+
 /// Commands of a device that are not over, most urgent first.
 ///
 /// # Errors

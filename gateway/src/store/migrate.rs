@@ -47,6 +47,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0005_request_started.sql"),
         postgres: include_str!("../../migrations/postgres/0005_request_started.sql"),
     },
+    Migration {
+        version: 6,
+        name: "renewal",
+        sqlite: include_str!("../../migrations/sqlite/0006_renewal.sql"),
+        postgres: include_str!("../../migrations/postgres/0006_renewal.sql"),
+    },
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

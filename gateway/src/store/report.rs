@@ -1,7 +1,8 @@
 //! What devices report, and their presence. Every device has its row from the import on.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::Expr,
 };
 use sealgate_domain::{DeviceId, Millis, presence::Presence};
@@ -16,6 +17,12 @@ impl Row {
     #[must_use]
     pub fn device(&self) -> DeviceId {
         DeviceId::from_key(self.device_id)
+    }
+
+    /// The newest key set it is known to hold.
+    #[must_use]
+    pub fn key_set(&self) -> u32 {
+        super::device::number(self.key_set_version)
     }
 
     /// Presence, as deciding needs it.
@@ -61,6 +68,32 @@ pub async fn of(r: &Reader, devices: &[DeviceId]) -> Result<Vec<Row>, StoreError
     let keys = devices.iter().map(|device| device.to_key());
     let query = table::Entity::find().filter(table::Column::DeviceId.is_in(keys));
     Ok(query.all(r).await?)
+}
+
+/// Devices behind `after` with a session on `node` that are not known to hold key set `version`, in order of their ids.
+///
+/// # Errors
+/// The database.
+pub async fn behind_key_set(
+    r: &Reader,
+    node: &str,
+    version: u32,
+    after: Option<DeviceId>,
+    limit: u64,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let mut query = table::Entity::find()
+        .select_only()
+        .column(table::Column::DeviceId)
+        .filter(table::Column::Connected.eq(true))
+        .filter(table::Column::Node.eq(node))
+        .filter(table::Column::KeySetVersion.lt(i64::from(version)))
+        .order_by_asc(table::Column::DeviceId)
+        .limit(limit);
+    if let Some(after) = after {
+        query = query.filter(table::Column::DeviceId.gt(after.to_key()));
+    }
+    let keys: Vec<i64> = query.into_tuple().all(r).await?;
+    Ok(keys.into_iter().map(DeviceId::from_key).collect())
 }
 
 /// Writes all columns.

@@ -198,6 +198,8 @@ pub(crate) fn device_row(number: u64) -> device::Row {
         organization_id: None,
         cert_fingerprint: vec![7; 32],
         cert_not_after: None,
+        next_cert_fingerprint: None,
+        next_cert_not_after: None,
         log_key: vec![8; 32],
         revoked_at: None,
         desired_locked: false,

@@ -270,7 +270,8 @@ impl Seal {
     fn replace_keys(&mut self, bytes: &[u8]) -> Applied {
         let root = self.identity.anchors.root;
         let keys = trusted_keys(bytes, &root).map_err(|_| ErrorCode::Signature)?;
-        if keys.version <= self.keys.version {
+        // The set it holds already, sent again: done.
+        if keys.version < self.keys.version {
             return Err(ErrorCode::CounterStale);
         }
         self.flash.key_set = bytes.to_vec();

@@ -1,5 +1,7 @@
 //! Signatures, and what is sent next: the oldest signed command of each counter domain with nothing on its way.
 
+use std::collections::HashMap;
+
 use sealgate_domain::{
     DeviceId, Millis,
     command::{Domain, Event as Step, Op, State},
@@ -8,7 +10,7 @@ use sealgate_domain::{
 
 use super::{Ready, Signature, Unsigned, tell};
 use crate::{
-    app::{App, AppError, order::Order},
+    app::{App, AppError, key_set, order::Order},
     store::{self, Lane, StoreError, Tx, command::Row, device},
 };
 
@@ -107,12 +109,22 @@ impl App {
     /// # Errors
     /// The database.
     pub async fn unsigned_commands(&self, limit: u64) -> Result<Vec<Unsigned>, AppError> {
-        let rows = store::command::unsigned(&self.store.read(), limit).await?;
+        let reader = self.store.read();
+        let rows = store::command::unsigned(&reader, limit).await?;
+        let mut devices: Vec<DeviceId> = rows.iter().map(Row::device).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        let known: HashMap<DeviceId, u32> = store::report::of(&reader, &devices)
+            .await?
+            .iter()
+            .map(|report| (report.device(), report.key_set()))
+            .collect();
         let unsigned = rows.into_iter().map(|row| Unsigned {
             id: row.key(),
             device: row.device(),
             counter: row.counter(),
             generation: u32::try_from(row.generation).unwrap_or(u32::MAX),
+            key_set: known.get(&row.device()).copied().unwrap_or(key_set::FIRST),
             expires_at: row.expires_at.map(Millis),
             order: Order::from_json(row.args)
                 .inspect_err(

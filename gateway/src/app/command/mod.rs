@@ -176,6 +176,8 @@ pub struct Unsigned {
     pub counter: u32,
     /// Binding generation it is for.
     pub generation: u32,
+    /// The newest key set the device is known to hold.
+    pub key_set: u32,
     /// When it may no longer be taken.
     pub expires_at: Option<Millis>,
     /// What is ordered; none when this version cannot read the row.

@@ -6,7 +6,7 @@ use sealgate_domain::{
 };
 use serde_json::json;
 
-use crate::store::{Lane, Tx, command, device, organization};
+use crate::store::{Lane, Tx, command, device, organization, report};
 
 use super::{
     super::{Actor, App, AppError, access::Permission, command::tell},
@@ -27,6 +27,8 @@ pub struct NewDevice {
     pub log_key: [u8; 32],
     /// SHA-256 of its certificate.
     pub cert_fingerprint: [u8; 32],
+    /// Version of the key set it was issued with, if known.
+    pub key_set_version: Option<u32>,
 }
 
 /// What became of a manifest.
@@ -273,6 +275,12 @@ async fn import(
         }
         done => done?,
     }
+    if let Some(version) = new.key_set_version
+        && let Some(mut report) = report::lock(tx, new.id).await?
+    {
+        report.key_set_version = i64::from(version);
+        report::save(tx, &report).await?;
+    }
     let detail = json!({"model": row.model, "serial": row.serial});
     note_change(tx, actor, &row, ("device.import", detail), now).await?;
     Ok(true)
@@ -292,6 +300,8 @@ fn fresh(new: &NewDevice, now: Millis) -> Result<Device, AppError> {
         organization_id: None,
         cert_fingerprint: new.cert_fingerprint.to_vec(),
         cert_not_after: None,
+        next_cert_fingerprint: None,
+        next_cert_not_after: None,
         log_key: new.log_key.to_vec(),
         revoked_at: None,
         desired_locked: false,

@@ -3,6 +3,7 @@
 //! An order is a row written in the transaction that decided it; whether the device is connected is read from its
 //! report, and a one-shot without a live session is refused at once.
 
+mod certificate;
 mod fleet;
 mod order;
 mod settings;

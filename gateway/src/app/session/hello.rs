@@ -2,7 +2,7 @@
 
 use sealgate_domain::{Millis, command::Domain, stamp::Cursor};
 
-use super::{HelloAnswer, HelloReport, Suspicion, alarm, standing, suspend};
+use super::{HelloAnswer, HelloReport, Known, Suspicion, alarm, standing, suspend};
 use crate::{
     app::{
         command::{caught_up, claim},
@@ -34,11 +34,15 @@ pub(super) async fn hello(
     let mut report = report::lock(tx, told.device).await?.unwrap_or(before);
     twin(&mut report, told, now);
     report::save(tx, &report).await?;
+    let known = Known {
+        locked: told.locked,
+        key_set: report.key_set(),
+    };
     effect::free_use(tx, &mut device, now).await?;
     let mut live = store::command::live_of(tx, told.device).await?;
     let commands = claim(tx, &device, &mut live, true, now).await?;
     Ok(Some(HelloAnswer {
-        standing: standing(tx, &device, told.locked, &live, now).await?,
+        standing: standing(tx, &device, known, &live, now).await?,
         cursor,
         pending: u8::try_from(live.len()).unwrap_or(u8::MAX),
         commands,

@@ -12,12 +12,13 @@ use sealgate_domain::{
 use super::{
     App, AppError,
     command::{Ready, audit},
-    effect,
+    effect, key_set,
 };
 use crate::store::{
     self, Event, Lane, StoreError, Topic, Tx, command::Row as CommandRow, device, report,
 };
 
+mod certificate;
 mod hello;
 mod presence;
 
@@ -68,6 +69,7 @@ impl Credentials {
             generation: self.generation,
             lease: false,
             grant_open: false,
+            key_set: key_set::FIRST,
         }
     }
 }
@@ -84,6 +86,8 @@ pub struct Standing {
     pub lease: bool,
     /// It holds a grant that is not over.
     pub grant_open: bool,
+    /// The newest key set it is known to hold.
+    pub key_set: u32,
 }
 
 /// What HELLO says.
@@ -247,9 +251,12 @@ impl App {
         };
         let report = report::find(&reader, id).await?;
         let live = store::command::live_of(&reader, id).await?;
-        let locked = report.and_then(|report| report.locked) == Some(true);
+        let known = Known {
+            locked: report.as_ref().and_then(|report| report.locked) == Some(true),
+            key_set: report.map_or(key_set::FIRST, |report| report.key_set()),
+        };
         Ok(Some(
-            standing(&reader, &row, locked, &live, self.clock.now()).await?,
+            standing(&reader, &row, known, &live, self.clock.now()).await?,
         ))
     }
 
@@ -361,11 +368,18 @@ impl App {
     }
 }
 
+/// What a device is known to have.
+#[derive(Clone, Copy)]
+struct Known {
+    locked: bool,
+    key_set: u32,
+}
+
 /// A lease would let the device go on although a lock or an end waits for it: none before these are applied.
 async fn standing(
     r: &store::Reader,
     device: &device::Row,
-    locked: bool,
+    known: Known,
     live: &[CommandRow],
     now: Millis,
 ) -> Result<Standing, StoreError> {
@@ -373,13 +387,14 @@ async fn standing(
     let waits = live
         .iter()
         .any(|row| row.op == Op::Lock.as_str() || row.op == Op::End.as_str());
-    let lock_waits = device.desired_locked && !locked;
+    let lock_waits = device.desired_locked && !known.locked;
     let open = store::grant::open_of(r, device.key()).await?;
     Ok(Standing {
         life: state.life,
         generation: state.generation,
         lease: !matches!(state.life, Life::Suspended | Life::Retired) && !waits && !lock_waits,
         grant_open: open.iter().any(|grant| grant.not_after > now.0),
+        key_set: known.key_set,
     })
 }
 

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 pub(in crate::cli) enum DeviceCommand {
     /// Make certificates and log keys for new devices
     Issue(super::IssueArgs),
-    /// Make a new certificate for a device's own key
+    /// Make a new certificate for a device's own key, and register it at the gateway, if one runs
     Renew(super::RenewArgs),
     /// Take issued devices into stock
     Import {

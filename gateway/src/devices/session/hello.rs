@@ -162,7 +162,11 @@ impl Session {
 
     /// Has one payload signed. None when the signer refuses or cannot be reached.
     pub(super) async fn sign(&self, purpose: Purpose, payload: Vec<u8>) -> Option<Vec<u8>> {
-        let request = SignRequest { purpose, payload };
+        let request = SignRequest {
+            purpose,
+            key_set: self.standing.key_set,
+            payload,
+        };
         match self.host.signer.sign(vec![request]).await {
             Ok(answers) => match answers.into_iter().next() {
                 Some(Ok(signed)) => Some(signed.cose),

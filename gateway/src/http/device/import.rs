@@ -26,6 +26,10 @@ pub(crate) struct ManifestEntry {
     /// SHA-256 of its certificate, 64 hexadecimal digits.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     cert_sha256: String,
+    /// Version of the key set it was issued with; the first one when left out.
+    #[serde(default)]
+    #[schema(example = 1)]
+    key_set_version: Option<u32>,
 }
 
 /// What became of a manifest.
@@ -63,15 +67,17 @@ fn new_device(at: usize, entry: ManifestEntry) -> Result<NewDevice, Problem> {
         id: entry.id.0,
         model: entry.model,
         serial: entry.serial,
-        log_key: bytes(at, "log_public", &entry.log_public)?,
-        cert_fingerprint: bytes(at, "cert_sha256", &entry.cert_sha256)?,
+        log_key: digits(&format!("[{at}].log_public"), &entry.log_public)?,
+        cert_fingerprint: digits(&format!("[{at}].cert_sha256"), &entry.cert_sha256)?,
+        key_set_version: entry.key_set_version,
     })
 }
 
-fn bytes(at: usize, field: &str, text: &str) -> Result<[u8; 32], Problem> {
+/// 32 bytes in hexadecimal.
+pub(super) fn digits(field: &str, text: &str) -> Result<[u8; 32], Problem> {
     HEXLOWER_PERMISSIVE
         .decode(text.as_bytes())
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| Problem::invalid(format!("[{at}].{field}"), "64 hexadecimal digits"))
+        .ok_or_else(|| Problem::invalid(field, "64 hexadecimal digits"))
 }

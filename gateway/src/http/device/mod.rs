@@ -1,6 +1,7 @@
 //! Devices: what they are, what they report, what is wanted of them.
 
 pub(crate) mod action;
+pub(crate) mod certificate;
 pub(crate) mod import;
 pub(crate) mod settings;
 mod view;

@@ -92,6 +92,9 @@ pub(crate) struct ReportView {
     log_first: Option<i64>,
     /// Sequence number of its next record.
     log_next: Option<i64>,
+    /// Version of the newest key set it is known to hold.
+    #[schema(example = 1)]
+    key_set_version: i64,
     /// Presses that found the log full: index 0 without abnormal class, 1 to 10 the classes.
     #[schema(value_type = Vec<u16>)]
     counted: Option<serde_json::Value>,
@@ -110,6 +113,7 @@ impl From<Report> for ReportView {
             rssi: report.rssi,
             log_first: report.log_first,
             log_next: report.log_next,
+            key_set_version: report.key_set_version,
             counted: report.counted,
             node: report.node,
             connected_at: Time::opt(report.connected_at),

@@ -11,6 +11,7 @@ use crate::{
 };
 
 use super::{Answer, NOW, World, id, manifest};
+use crate::http::values::EXAMPLE_DEVICE;
 
 impl World {
     async fn give(&self, device: &str, member: &str, more: Value) -> Answer {
@@ -104,6 +105,27 @@ async fn members_come_and_go_and_the_owner_stays() {
     assert_eq!(delete(&member).await.status, 204, "again changes nothing");
     let left = world.get(&path).await;
     assert_eq!(left.body["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_registered_once_and_only_for_a_seal_in_the_fleet() {
+    let world = World::new().await;
+    let device = EXAMPLE_DEVICE;
+    let body = json!({"cert_sha256": "ab".repeat(32), "cert_not_after": "2029-01-01T00:00:00Z"});
+    let renew = |body: &Value| world.act(device, "certificate", body.clone());
+    renew(&body).await.refused(404, "not_found");
+    world.post("/api/v1/devices/import", manifest()).await;
+    let first = renew(&body).await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    assert_eq!(renew(&body).await.header("etag"), first.header("etag"));
+    for (field, value) in [("cert_sha256", "ab"), ("cert_not_after", "2001-01-01T00:00:00Z")] {
+        let mut bad = body.clone();
+        bad[field] = json!(value);
+        renew(&bad).await.refused(422, "invalid_body");
+    }
+    world.act(device, "revoke", json!({})).await;
+    let other = json!({"cert_sha256": "cd".repeat(32), "cert_not_after": "2029-01-01T00:00:00Z"});
+    assert_eq!(renew(&other).await.status, 409);
 }
 
 #[tokio::test]

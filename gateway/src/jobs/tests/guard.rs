@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use sealgate_codec::{Message, message::Status};
-use sealgate_domain::device::Life;
+use sealgate_domain::{Millis, device::Life};
 
 use super::world::{Seal, World};
-use crate::devices::link::{CloseReason, Downlink, LinkKind, Refusal, UplinkLane};
+use crate::{
+    app::Actor,
+    devices::link::{CloseReason, Downlink, LinkKind, Refusal, UplinkLane},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_registered_certificate_of_a_known_seal_in_service_opens_a_session() {
@@ -50,6 +53,28 @@ async fn revoking_ends_the_session_at_once_and_keeps_the_seal_out() {
     let (mut link, _) = world.greeted(&mut seal).await;
     world.change(&seal, |row| row.revoked_at = Some(1)).await;
     assert_eq!(link.close_reason().await, CloseReason::NotAuthorized);
+    let refusal = world.open(&seal, LinkKind::Mqtt).await.err();
+    assert_eq!(refusal, Some(Refusal::NotAuthorized));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_certificate_counts_from_its_first_session_and_the_old_one_until_then() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let (old, new) = (seal.certificate, [0xaa; 32]);
+    let (until, cli) = (Millis(4_000_000_000_000), Actor::cli());
+    let renewed = world.app.renew_certificate(&cli, seal.id, new, until);
+    renewed.await.unwrap();
+    let (mut link, _) = world.greeted(&mut seal).await;
+    assert_eq!(world.device(&seal).await.cert_fingerprint, old);
+    seal.certificate = new;
+    world.greeted(&mut seal).await;
+    let ends = [CloseReason::TakenOver, CloseReason::NotAuthorized];
+    assert!(ends.contains(&link.close_reason().await));
+    let row = world.device(&seal).await;
+    assert_eq!((row.cert_fingerprint, row.cert_not_after), (new.to_vec(), Some(until.0)));
+    assert_eq!(row.next_cert_fingerprint, None);
+    seal.certificate = old;
     let refusal = world.open(&seal, LinkKind::Mqtt).await.err();
     assert_eq!(refusal, Some(Refusal::NotAuthorized));
 }

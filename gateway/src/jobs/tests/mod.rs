@@ -3,5 +3,6 @@
 mod commands;
 mod guard;
 mod lifecycle;
+mod rotation;
 mod stamps;
 mod world;

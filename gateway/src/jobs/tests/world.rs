@@ -11,8 +11,8 @@ use sealgate_codec::{
     cose,
     message::{Caps, CmdAck, CmdStatus, Hello, HelloAck, LogAck, LogPosition, ResetCause, Stamps},
     record::{ClockQuality, Entry, Facts, GrantState, LinkKind as WireLink, Record},
-    statement::Checkpoint,
-    ticket::{Args, Ticket},
+    statement::{Checkpoint, KeyEntry, KeySet},
+    ticket::{Args, Scope, Ticket},
 };
 use sealgate_domain::{DeviceId, Millis, OrganizationId, command::State, device::Life};
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ use crate::{
     },
     jobs::{Jobs, Parts},
     providers::Providers,
-    signer::{Answers, Purpose, SignRequest, Signed, Signer, SignerError},
+    signer::{Answers, Purpose, SharedSigner, SignRequest, Signed, Signer, SignerError},
     store::{self, Lane, Store, StoreError, command, device, organization},
     telemetry::Metrics,
 };
@@ -61,7 +61,18 @@ impl Signer for OneKey {
     }
 
     fn key_set(&self) -> BoxFuture<'_, Result<Vec<u8>, SignerError>> {
-        Box::pin(async { Ok(Vec::new()) })
+        let public = self.0.verifying_key().to_bytes();
+        let set = KeySet {
+            version: 1,
+            entries: vec![KeyEntry {
+                kid: 1,
+                alg: cose::ED25519,
+                public,
+                scopes: Scope::LOCK,
+                not_after: u32::MAX,
+            }],
+        };
+        Box::pin(async move { Ok(set.sign(&self.0, 0)) })
     }
 }
 
@@ -82,6 +93,14 @@ impl World {
     }
 
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let signer = Arc::new(OneKey(SigningKey::from_bytes(&[1; 32])));
+        Self::signed_by(signer, change).await
+    }
+
+    pub(super) async fn signed_by(
+        signer: SharedSigner,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("gateway.db");
         let mut config = Config {
@@ -99,7 +118,6 @@ impl World {
         let clock = Arc::new(SystemClock::new());
         let app = App::new(store, clock, Providers::memory());
         let metrics = Arc::new(Metrics::new());
-        let signer = Arc::new(OneKey(SigningKey::from_bytes(&[1; 32])));
         let settings = Settings::new(&config);
         let devices = Devices::start(app.clone(), signer.clone(), metrics.clone(), settings)
             .await
@@ -363,6 +381,8 @@ impl Seal {
             organization_id: Some(organization.0),
             cert_fingerprint: self.certificate.to_vec(),
             cert_not_after: None,
+            next_cert_fingerprint: None,
+            next_cert_not_after: None,
             log_key: self.key.verifying_key().to_bytes().to_vec(),
             revoked_at: None,
             desired_locked: false,

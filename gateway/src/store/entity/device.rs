@@ -29,6 +29,10 @@ pub struct Model {
     pub cert_fingerprint: Vec<u8>,
     /// When the certificate ends.
     pub cert_not_after: Option<i64>,
+    /// SHA-256 of the certificate that takes its place when the seal connects with it.
+    pub next_cert_fingerprint: Option<Vec<u8>>,
+    /// When that one ends.
+    pub next_cert_not_after: Option<i64>,
     /// Ed25519 key that signs its checkpoints.
     pub log_key: Vec<u8>,
     /// When the certificate was revoked.

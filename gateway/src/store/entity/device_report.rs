@@ -58,6 +58,8 @@ pub struct Model {
     pub counter_config: Option<i64>,
     /// Its counter.
     pub counter_firmware: Option<i64>,
+    /// Version of the newest key set it is known to hold.
+    pub key_set_version: i64,
     /// Presses that found the log full, by kind.
     #[sea_orm(column_type = "Json")]
     pub counted: Option<Json>,
