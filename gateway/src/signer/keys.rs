@@ -172,7 +172,11 @@ mod tests {
         let ring = Keyring::open(dir.path()).unwrap();
         let kids: Vec<u8> = KeyScope::ALL
             .iter()
-            .map(|scope| ring.key_for(Scope::from_bits(scope.bit()), NOW, 1).unwrap().0)
+            .map(|scope| {
+                ring.key_for(Scope::from_bits(scope.bit()), NOW, 1)
+                    .unwrap()
+                    .0
+            })
             .collect();
         assert_eq!(kids, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert!(
@@ -189,7 +193,7 @@ mod tests {
         let files = KeyDir::new(dir.path());
         files.init(NOW, 700 * DAY, &sign_key_set).unwrap();
         let root = read_seed(&files.root_key()).unwrap();
-        let mut rotate = |now| {
+        let rotate = |now| {
             let rotation = Rotation::default();
             let scopes = [KeyScope::Lock];
             files

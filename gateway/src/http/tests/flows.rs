@@ -10,8 +10,7 @@ use crate::{
     store::{Lane, StoreError, entity::stamp},
 };
 
-use super::{Answer, NOW, World, id, manifest};
-use crate::http::values::EXAMPLE_DEVICE;
+use super::{super::values::EXAMPLE_DEVICE, Answer, NOW, World, id, manifest};
 
 impl World {
     async fn give(&self, device: &str, member: &str, more: Value) -> Answer {
@@ -118,7 +117,10 @@ async fn a_renewed_certificate_is_registered_once_and_only_for_a_seal_in_the_fle
     let first = renew(&body).await;
     assert_eq!(first.status, 200, "{}", first.text);
     assert_eq!(renew(&body).await.header("etag"), first.header("etag"));
-    for (field, value) in [("cert_sha256", "ab"), ("cert_not_after", "2001-01-01T00:00:00Z")] {
+    for (field, value) in [
+        ("cert_sha256", "ab"),
+        ("cert_not_after", "2001-01-01T00:00:00Z"),
+    ] {
         let mut bad = body.clone();
         bad[field] = json!(value);
         renew(&bad).await.refused(422, "invalid_body");

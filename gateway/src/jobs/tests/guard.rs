@@ -72,7 +72,10 @@ async fn a_renewed_certificate_counts_from_its_first_session_and_the_old_one_unt
     let ends = [CloseReason::TakenOver, CloseReason::NotAuthorized];
     assert!(ends.contains(&link.close_reason().await));
     let row = world.device(&seal).await;
-    assert_eq!((row.cert_fingerprint, row.cert_not_after), (new.to_vec(), Some(until.0)));
+    assert_eq!(
+        (row.cert_fingerprint, row.cert_not_after),
+        (new.to_vec(), Some(until.0))
+    );
     assert_eq!(row.next_cert_fingerprint, None);
     seal.certificate = old;
     let refusal = world.open(&seal, LinkKind::Mqtt).await.err();

@@ -128,7 +128,9 @@ fn refusal(bytes: &[u8], code: ErrorCode) -> (Op, CmdAck) {
 }
 
 fn lease_kid(ack: &HelloAck) -> u8 {
-    cose::parse(ack.lease.as_ref().expect("a lease")).unwrap().kid
+    cose::parse(ack.lease.as_ref().expect("a lease"))
+        .unwrap()
+        .kid
 }
 
 async fn confirmed(world: &World, seal: &Seal, version: i64) {
@@ -166,7 +168,10 @@ async fn a_seal_that_was_off_until_its_keys_had_ended_still_accepts_everything()
     let lock = world.order(&seal, Order::Lock {}).await;
     let signed = || async { world.command(&lock).await.ticket.is_some() };
     world.eventually("the lock is signed", signed).await;
-    let mut link = world.open(&seal, crate::devices::link::LinkKind::Mqtt).await.unwrap();
+    let mut link = world
+        .open(&seal, crate::devices::link::LinkKind::Mqtt)
+        .await
+        .unwrap();
     let taken = held.take(&mut link, &mut seal).await;
     assert_eq!(taken, (Op::Lock, 2, CmdStatus::Applied));
     world.until(&lock, State::Applied).await;

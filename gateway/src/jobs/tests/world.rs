@@ -97,10 +97,7 @@ impl World {
         Self::signed_by(signer, change).await
     }
 
-    pub(super) async fn signed_by(
-        signer: SharedSigner,
-        change: impl FnOnce(&mut Config),
-    ) -> Self {
+    pub(super) async fn signed_by(signer: SharedSigner, change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("gateway.db");
         let mut config = Config {
