@@ -29,7 +29,7 @@ use super::support::{Fleet, PATIENCE, until};
 const ORGANIZATION: Uuid = Uuid::from_u128(0x0123);
 const OTHER: Uuid = Uuid::from_u128(0x0456);
 
-/// `sk_all` sees everything, `sk_one` one organization.
+/// `sk_all` sees everything, `sk_stamps` stamps only, `sk_one` one organization.
 #[derive(Default)]
 struct Tokens {
     revoked: AtomicBool,
@@ -38,13 +38,17 @@ struct Tokens {
 impl TokenCheck for Tokens {
     async fn check(&self, token: &str) -> Option<Subscriber> {
         let sees = match token {
-            "sk_all" => Sees::All,
+            "sk_all" | "sk_stamps" => Sees::All,
             "sk_one" if !self.revoked.load(Ordering::SeqCst) => Sees::Organization(ORGANIZATION),
             _ => return None,
         };
+        let families = match token {
+            "sk_stamps" => [Family::Stamp].into_iter().collect(),
+            _ => Families::all(),
+        };
         Some(Subscriber {
             sees,
-            families: Families::all(),
+            families,
             name: token.to_owned(),
         })
     }
@@ -324,6 +328,54 @@ async fn what_kills_a_router_from_outside_does_not_reach_it() {
     }
     desk.others_are_served().await;
     assert_eq!(desk.bus.builds(), 1, "the router noticed nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_delivers_only_the_families_of_the_token() {
+    let desk = Desk::with(|_| {});
+    let mut everything = desk.reader(4, "sk_all").await;
+    assert_eq!(everything.subscribe("events/#").await, [0]);
+    let mut stamps = desk.reader(4, "sk_stamps").await;
+    assert_eq!(stamps.subscribe("events/+/presence").await, [0x80]);
+    assert_eq!(stamps.subscribe("events/#").await, [0]);
+    desk.publish(ORGANIZATION, Family::Presence, "hidden").await;
+    assert!(everything.event().await.ends_with("hidden"));
+    desk.publish(ORGANIZATION, Family::Stamp, "shown").await;
+    assert!(stamps.event().await.ends_with("shown"));
+}
+
+/// The certificate the listener shows now.
+async fn shown(listener: &BusinessHandle, fleet: &Fleet) -> Vec<u8> {
+    let socket = TcpStream::connect(listener.local_addr())
+        .await
+        .expect("a connection");
+    let name = rustls_pki_types::ServerName::try_from("localhost").expect("a name");
+    let tls = tokio_rustls::TlsConnector::from(fleet.nobody());
+    let secure = tls.connect(name, socket).await.expect("a handshake");
+    let chain = secure.get_ref().1.peer_certificates().expect("a chain");
+    chain[0].to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_shown_from_the_next_handshake_on() {
+    let fleet = Fleet::new();
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let bus = Bus::start(clock.clone(), None);
+    let config = BusinessConfig {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        ..BusinessConfig::default()
+    };
+    let (tokens, stats) = (Arc::new(Tokens::default()), Arc::new(Stats::default()));
+    let (old, new) = (fleet.server(), fleet.renewed());
+    let (before, after) = (old.chain[0].to_vec(), new.chain[0].to_vec());
+    let listener = Business::start(config, Some(old), bus, tokens, clock, stats).expect("started");
+    assert_eq!(shown(&listener, &fleet).await, before);
+    let mut bad = new.clone();
+    bad.chain.clear();
+    assert!(listener.reload_tls(bad).is_err());
+    assert_eq!(shown(&listener, &fleet).await, before);
+    listener.reload_tls(new).expect("good material");
+    assert_eq!(shown(&listener, &fleet).await, after);
 }
 
 #[tokio::test(flavor = "multi_thread")]
