@@ -229,6 +229,33 @@ async fn an_event_raises_its_alarm_once_and_stores_no_record() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_abnormal_record_is_counted_once_by_its_kind() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let batch = seal.press(3);
+    for _ in 0..2 {
+        link.say(Message::Stamps(batch.clone())).await;
+        link.log_ack().await;
+    }
+    let counted = || {
+        let of = |kind: u8| {
+            let abnormal = &world.metrics.stamps_abnormal;
+            abnormal.with_label_values(&[&kind.to_string()]).get()
+        };
+        (1..=10).map(of).collect::<Vec<_>>()
+    };
+    world
+        .eventually("three of one kind", || async {
+            counted().iter().sum::<u64>() >= 3
+        })
+        .await;
+    let counted = counted();
+    assert_eq!(counted.iter().max(), Some(&3), "{counted:?}");
+    assert_eq!(counted.iter().sum::<u64>(), 3, "{counted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_said_once_more_changes_nothing() {
     let world = World::start().await;
     let mut seal = world.bound_seal(1).await;
