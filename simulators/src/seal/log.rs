@@ -16,7 +16,7 @@ use ed25519_dalek::Signer as _;
 /// Patience with an unanswered STAMPS.
 const RESEND_MS: u64 = 20_000;
 
-/// The log as flash keeps it. What was sent in a session does not survive [`Seal::start`].
+/// The log as flash keeps it. What was sent in a session does not survive `Seal::start`.
 #[derive(Debug, Clone)]
 pub struct LogFlash(pub(super) LogSender);
 

@@ -1,7 +1,7 @@
 //! The GL seal as a machine without clock or socket: inputs and the time go in, outputs are polled.
 //!
 //! Invariants:
-//! - What must survive is in [`Flash`] and changes by [`Seal::commit`] only, one write for one effect; everything
+//! - What must survive is in [`Flash`] and changes by `Seal::commit` only, one write for one effect; everything
 //!   else is gone when the power is. An armed power cut strikes right after such a write, and what the input would
 //!   have done next does not happen.
 //! - Nothing leaves before the write it tells of: outputs of an input that dies are dropped.
