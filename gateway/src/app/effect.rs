@@ -88,7 +88,7 @@ pub(super) async fn rejected(
     audit.detail = Some(serde_json::json!({"op": row.op, "error": row.error_code}));
     tx.audit(audit).await?;
     if row.error_code == Some(key_set::UNKNOWN_KEY) {
-        key_set::doubted(tx, device).await?;
+        key_set::refused(tx, device, row, now).await?;
     }
     if let Ok(Order::End { grant, .. }) = Order::from_json(row.args.clone()) {
         // A grant the device does not hold (any more) has ended.

@@ -15,7 +15,7 @@ use super::{
     command::{Issue, enqueue},
     order::Order,
 };
-use crate::store::{self, Lane, Reader, StoreError, Tx, device, report};
+use crate::store::{self, Lane, Reader, StoreError, Tx, command::Row, device, report};
 
 /// Every seal is issued with this one, or a newer one.
 pub const FIRST: u32 = 1;
@@ -23,6 +23,8 @@ pub const FIRST: u32 = 1;
 pub(super) const UNKNOWN_KEY: i32 = 0x0202;
 /// A set that was refused is not offered again before.
 const AFTER_REFUSAL: i64 = Millis::HOUR;
+/// A signature is not expected to outlive its key sooner.
+const LONG: i64 = 24 * Millis::HOUR;
 /// Devices of one look.
 const PAGE: u64 = 256;
 
@@ -112,11 +114,57 @@ pub(super) async fn sign_anew(tx: &Tx, device: &device::Row) -> Result<(), Store
     Ok(())
 }
 
-/// The device does not know a key it should know: what we believe of its set is wrong, and it is sent again.
-pub(super) async fn doubted(tx: &Tx, device: &device::Row) -> Result<(), StoreError> {
+/// The device does not know the key of a command, or takes it for ended.
+///
+/// A signature that had waited for long is made anew, once: its key may have ended since. Otherwise what we believe of
+/// the device's set is wrong. Refusing newer keys it holds an older set than we thought, and is sent the newest;
+/// refusing the oldest ones it holds the set it was offered last. Whichever guess is wrong is refused in its turn.
+pub(super) async fn refused(
+    tx: &Tx,
+    device: &mut device::Row,
+    row: &Row,
+    now: Millis,
+) -> Result<(), StoreError> {
+    if row.created_at + LONG <= now.0 {
+        return order_again(tx, device, row, now).await;
+    }
     let Some(mut report) = report::lock(tx, device.key()).await? else {
         return Ok(());
     };
-    report.key_set_version = i64::from(FIRST);
+    report.key_set_version = match report.key_set() {
+        0..=FIRST => match store::command::newest(tx, device.key(), Op::KeySet).await? {
+            Some(offered) => version(offered),
+            None => return Ok(()),
+        },
+        _ => i64::from(FIRST),
+    };
     report::save(tx, &report).await
+}
+
+fn version(offered: Row) -> i64 {
+    match Order::from_json(offered.args) {
+        Ok(Order::KeySet { version, .. }) => version.into(),
+        _ => FIRST.into(),
+    }
+}
+
+/// The same order once more, unless it makes no sense any more.
+async fn order_again(
+    tx: &Tx,
+    device: &mut device::Row,
+    row: &Row,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let Ok(order) = Order::from_json(row.args.clone()) else {
+        return Ok(());
+    };
+    let over = order.expires_at(now).is_some_and(|at| at <= now);
+    let live = store::command::live_of(tx, device.key()).await?;
+    let replaced = live
+        .iter()
+        .any(|other| other.supersede_key.is_some() && other.supersede_key == row.supersede_key);
+    if !order.op().one_shot() && !over && !replaced {
+        enqueue(tx, device, &order, &Issue::system(now)).await?;
+    }
+    Ok(())
 }

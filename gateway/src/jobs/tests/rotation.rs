@@ -14,13 +14,14 @@ use sealgate_codec::{
     statement::{KeySet, RootKey},
     ticket::{Args, DeviceView, Op, Ticket, verify_ticket},
 };
-use sealgate_domain::command::State;
+use sealgate_domain::{Millis, command::State};
 use tempfile::TempDir;
 
 use super::world::{Link, Seal, World};
 use crate::{
     app::order::Order,
     clock::{Clock, SystemClock},
+    devices::link::LinkKind,
     signer::{InProcess, keys::sign_key_set},
     store,
     telemetry::Metrics,
@@ -83,6 +84,17 @@ impl Keys {
     }
 }
 
+async fn believe(world: &World, seal: &Seal, version: i64) {
+    let id = seal.id;
+    world
+        .write(|tx| async move {
+            let mut report = store::report::lock(&tx, id).await?.unwrap();
+            report.key_set_version = version;
+            store::report::save(&tx, &report).await
+        })
+        .await;
+}
+
 /// The anchors in a seal's flash.
 struct Held {
     set: KeySet,
@@ -90,6 +102,15 @@ struct Held {
 }
 
 impl Held {
+    /// The keys of the first set have ended.
+    fn without_first(mut self) -> Self {
+        let first = |kid: u8| kid <= 8;
+        for entry in self.set.entries.iter_mut().filter(|entry| first(entry.kid)) {
+            entry.not_after = 0;
+        }
+        self
+    }
+
     /// Takes the next command as firmware does; says which key had signed it.
     async fn take(&mut self, link: &mut Link, seal: &mut Seal) -> (Op, u8, CmdStatus) {
         let cose = link.command().await;
@@ -168,10 +189,7 @@ async fn a_seal_that_was_off_until_its_keys_had_ended_still_accepts_everything()
     let lock = world.order(&seal, Order::Lock {}).await;
     let signed = || async { world.command(&lock).await.ticket.is_some() };
     world.eventually("the lock is signed", signed).await;
-    let mut link = world
-        .open(&seal, crate::devices::link::LinkKind::Mqtt)
-        .await
-        .unwrap();
+    let mut link = world.open(&seal, LinkKind::Mqtt).await.unwrap();
     let taken = held.take(&mut link, &mut seal).await;
     assert_eq!(taken, (Op::Lock, 2, CmdStatus::Applied));
     world.until(&lock, State::Applied).await;
@@ -193,14 +211,7 @@ async fn a_seal_that_does_not_know_a_key_after_all_gets_the_set_again() {
     let mut seal = world.bound_seal(1).await;
     let mut held = keys.held();
     keys.rotate(30 * DAY);
-    let id = seal.id;
-    world
-        .write(|tx| async move {
-            let mut report = store::report::lock(&tx, id).await?.unwrap();
-            report.key_set_version = 2;
-            store::report::save(&tx, &report).await
-        })
-        .await;
+    believe(&world, &seal, 2).await;
     let (mut link, _) = world.greeted(&mut seal).await;
     let lock = world.order(&seal, Order::Lock {}).await;
     let taken = held.take(&mut link, &mut seal).await;
@@ -208,6 +219,42 @@ async fn a_seal_that_does_not_know_a_key_after_all_gets_the_set_again() {
     world.until(&lock, State::Rejected).await;
     let taken = held.take(&mut link, &mut seal).await;
     assert_eq!(taken, (Op::KeySet, 4, CmdStatus::Applied));
+    confirmed(&world, &seal, 2).await;
+    world.order(&seal, Order::Lock {}).await;
+    let taken = held.take(&mut link, &mut seal).await;
+    assert_eq!(taken, (Op::Lock, 10, CmdStatus::Applied));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_waited_until_its_key_had_ended_is_signed_anew() {
+    let keys = Keys::new();
+    let world = keys.world().await;
+    let mut seal = world.bound_seal(1).await;
+    keys.rotate(0);
+    let days_ago = Millis(world.app.clock.now().0 - 48 * Millis::HOUR);
+    let lock = world.order_at(&seal, Order::Lock {}, days_ago).await;
+    let signed = || async { world.command(&lock).await.ticket.is_some() };
+    world.eventually("the lock is signed", signed).await;
+    believe(&world, &seal, 2).await;
+    let mut held = keys.held().without_first();
+    let mut link = world.open(&seal, LinkKind::Mqtt).await.unwrap();
+    let taken = held.take(&mut link, &mut seal).await;
+    assert_eq!(taken, (Op::Lock, 2, CmdStatus::Rejected));
+    let taken = held.take(&mut link, &mut seal).await;
+    assert_eq!(taken, (Op::Lock, 10, CmdStatus::Applied));
+    assert_eq!(world.report(&seal).await.key_set_version, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seal_that_holds_a_newer_set_than_we_knew_is_soon_signed_for_with_its_keys() {
+    let keys = Keys::new();
+    let world = keys.world().await;
+    let mut seal = world.bound_seal(1).await;
+    keys.rotate(0);
+    let mut held = keys.held().without_first();
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let taken = held.take(&mut link, &mut seal).await;
+    assert_eq!(taken, (Op::KeySet, 4, CmdStatus::Rejected));
     confirmed(&world, &seal, 2).await;
     world.order(&seal, Order::Lock {}).await;
     let taken = held.take(&mut link, &mut seal).await;
