@@ -3,7 +3,7 @@
 //! Local commands (`serve`, `signer`, `key`, `ca`, `config`, `migrate`, issuing devices) work on files; everything
 //! about organizations, seals, grants and records goes through the HTTP interface of a running gateway, with the same
 //! checks as anybody else. Answers go to standard output, everything else to standard error, so that `--output json`
-//! can be piped. Exit codes are listed in [`exit`].
+//! can be piped. Exit codes are listed in `cli/exit.rs`.
 
 mod api;
 mod args;
