@@ -54,8 +54,8 @@ pub struct Row {
 pub static TRUTH_TABLE: [Row; 10] = [
     Row {
         kind: AbnormalKind::LockedWhileOff,
-        condition: "booting, and the server had issued a lock before that boot which the seal had not acknowledged",
-        matches: |facts, locked_while_off| locked_while_off && booting(facts),
+        condition: "booting, not locked, and the server had issued a lock before that boot which the seal had not acknowledged",
+        matches: |facts, locked_while_off| locked_while_off && booting(facts) && !facts.locked(),
     },
     Row {
         kind: AbnormalKind::AfterLock,

@@ -43,7 +43,7 @@ async fn a_seal_that_is_off_is_locked_at_power_on_before_it_can_stamp() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_owner_gets_a_text_message_about_the_lock() {
+async fn the_owner_gets_a_text_message_about_the_lock_with_the_place_of_the_seal() {
     let world = World::start().await;
     let fleet = world.fleet(&[2], 3);
     let seal = fleet.seals()[0].clone();
@@ -61,6 +61,9 @@ async fn the_owner_gets_a_text_message_about_the_lock() {
                     && message["template"]
                         .as_str()
                         .is_some_and(|t| t.contains("lock"))
+                    && message["text"]
+                        .as_str()
+                        .is_some_and(|text| text.contains("纬度"))
             })
             .then_some(())
     })
@@ -90,6 +93,20 @@ async fn an_unlock_behind_a_lock_supersedes_it_while_the_seal_is_off() {
         truth.locks.iter().all(|change| !change.locked),
         "it was never locked"
     );
+    // Presses right after a later power-on are what they are: no lock was under way.
+    world.drained(&seal).await;
+    seal.power_off().await.expect("a seal");
+    until("gone", || async {
+        (world.api.get(&device).await["connected"] == false).then_some(())
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    seal.power_on().await.expect("a seal");
+    press(&seal).await;
+    world.drained(&seal).await;
+    let truth = seal.truth().await.expect("a seal");
+    assert!(truth.records().all(|press| press.kind != Some(10)));
+    world.agrees_with(&truth).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

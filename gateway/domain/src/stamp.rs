@@ -8,6 +8,10 @@ use crate::{Millis, organization::UseMode};
 /// A SHA-256.
 pub type Hash = [u8; 32];
 
+/// In place of a cursor's head after a log was reopened behind records that nobody has: the next signed checkpoint says
+/// it. No hash is all zeros.
+pub const UNKNOWN_HEAD: Hash = [0; 32];
+
 /// A record of this kind stands for a range that the device lost.
 pub const KIND_LOST: u8 = 250;
 
@@ -92,6 +96,7 @@ pub fn reconcile(cursor: &Cursor, batch: &Batch) -> Verdict {
     if batch.end == cursor.next {
         return match batch.new_head == cursor.head {
             true => Verdict::Duplicate { proven: true },
+            false if cursor.head == UNKNOWN_HEAD => Verdict::Duplicate { proven: false },
             false => Verdict::Fork,
         };
     }
@@ -269,13 +274,15 @@ pub struct GrantKnowledge {
     pub over: bool,
 }
 
-/// A lock that was issued: when, and when the device said it was locked.
+/// A lock that was issued: when, when the device said it was locked, and when it was taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockSpan {
     /// Issued here.
     pub issued_at: Millis,
     /// Applied there.
     pub applied_at: Option<Millis>,
+    /// The unlock behind it was issued here.
+    pub lifted_at: Option<Millis>,
 }
 
 /// What the platform knows when a press arrives.
@@ -294,8 +301,8 @@ const SKEW_S: u32 = 120;
 
 /// The final class of a press.
 ///
-/// The device's own class stands, except: kind 10 needs our knowledge of the lock and comes first; free use (USE-15)
-/// knows no 3 and no 6 to 9; and a press the device took for granted is checked against what we know of the grant.
+/// The device's own class stands, except: kind 10 needs our knowledge of the lock and comes before all but 4, for a
+/// device that says it is locked knew of it; free use (USE-15) knows no 3 and no 6 to 9; and a press the device took for granted is checked against what we know of the grant.
 #[must_use]
 pub fn anomaly(press: &PressFacts, known: &Knowledge) -> Option<AbnormalKind> {
     if locked_while_off(press, known.lock) {
@@ -335,14 +342,16 @@ pub fn anomaly(press: &PressFacts, known: &Knowledge) -> Option<AbnormalKind> {
 }
 
 fn locked_while_off(press: &PressFacts, lock: Option<LockSpan>) -> bool {
-    let Some(lock) = lock.filter(|_| press.booting) else {
+    let unaware = press.booting && press.class != Some(AbnormalKind::AfterLock);
+    let Some(lock) = lock.filter(|_| unaware) else {
         return false;
     };
+    let before = |end: Option<Millis>| end.is_none_or(|end| press.at.at < end);
     let booted = press
         .at
         .at
         .plus(-i64::from(press.uptime_s) * Millis::SECOND);
-    lock.issued_at < booted && lock.applied_at.is_none_or(|applied| press.at.at < applied)
+    lock.issued_at < booted && before(lock.applied_at) && before(lock.lifted_at)
 }
 
 /// Does a press count against its grant? Only one that the grant allowed.

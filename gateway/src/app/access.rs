@@ -185,6 +185,8 @@ permissions! {
     RevokeDevice => FleetWrite, Platform;
     /// Register a device's renewed certificate.
     RenewCertificate => FleetWrite, Platform;
+    /// Let a log that stands still go on from a chosen place.
+    ReopenLog => FleetWrite, Platform;
     /// Bind and unbind a device (BIND-1).
     BindDevice => DeviceControl, Organization;
     /// Change a device's settings (MGMT-1).

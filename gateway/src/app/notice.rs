@@ -10,6 +10,15 @@ use crate::{
 use super::{App, AppError};
 
 impl App {
+    /// Has the device told its position since then?
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn located_since(&self, id: DeviceId, since: Millis) -> Result<bool, AppError> {
+        let report = report::find(&self.store.read(), id).await?;
+        Ok(report.and_then(|report| report.position_at) >= Some(since.0))
+    }
+
     /// A lock or unlock took effect: tells the owner, with the last position and how old it is (LOCK-1). A device
     /// that belongs to nobody has nobody to tell.
     ///

@@ -57,6 +57,7 @@ impl App {
             next_member_no: 2,
             version: 1,
             created_at: now.0,
+            mode_switched_at: organization::NEVER.to_owned(),
         };
         let owner = member::Row {
             id: Actor::system().new_id(now),
@@ -145,7 +146,7 @@ impl App {
                     }
                     let ends_free_use = switch == Some(true) && !row.grants_required;
                     row.name = name.unwrap_or(row.name);
-                    row.grants_required = switch.unwrap_or(row.grants_required);
+                    row.switch(switch.unwrap_or(row.grants_required), now)?;
                     organization::save(&tx, &mut row).await?;
                     if ends_free_use {
                         end_free_use(&tx, &actor, id, now).await?;

@@ -181,6 +181,8 @@ pub enum CloseReason {
     Violation,
     /// The database failed: nothing is acknowledged, the device will send again.
     StoreFailed,
+    /// A person moved the device's log on: it must greet anew.
+    LogReopened,
     /// We are shutting down.
     Draining,
 }

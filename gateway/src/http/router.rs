@@ -36,6 +36,7 @@ fn nouns() -> OpenApiRouter<Api> {
         .routes(routes!(device::action::retire))
         .routes(routes!(device::action::revoke))
         .routes(routes!(device::certificate::renew))
+        .routes(routes!(device::log::reopen))
         .routes(routes!(device::action::lock))
         .routes(routes!(device::action::unlock))
         .routes(routes!(device::action::refresh_position))

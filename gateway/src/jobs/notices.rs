@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
+use sealgate_domain::{DeviceId, Millis};
+
 use super::Parts;
 use crate::app::{
     AppError,
@@ -17,6 +20,12 @@ const PAGE: u64 = 256;
 const TRIES: u32 = 5;
 /// Wait before the second try; doubles.
 const RETRY: Duration = Duration::from_millis(500);
+/// Messages at a time.
+const AT_ONCE: usize = 64;
+/// Looks for the position that a seal sends right after it was locked (LOCK-1).
+const LOOKS: u32 = 20;
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Sends what is due, for ever.
 pub(super) async fn send(parts: Parts) -> Result<(), AppError> {
@@ -25,9 +34,9 @@ pub(super) async fn send(parts: Parts) -> Result<(), AppError> {
     loop {
         let topics = [Topic::Command, Topic::Device];
         let page = parts.app.committed_about(after, PAGE, &topics).await?;
-        for event in &page.events {
-            notify(&parts, event).await;
-        }
+        stream::iter(&page.events)
+            .for_each_concurrent(AT_ONCE, |event| notify(&parts, event))
+            .await;
         if page.after > after {
             after = page.after;
             // Writing the mark for every stamp would cost more than a repeated look.
@@ -53,6 +62,9 @@ async fn notify(parts: &Parts, event: &Committed) {
         (Topic::Device, _, _, Some("offline_mode_ended")) => None,
         _ => return,
     };
+    if locked == Some(true) {
+        await_position(parts, device, event.at).await;
+    }
     let mut wait = RETRY;
     for _ in 0..TRIES {
         let sent = match locked {
@@ -68,4 +80,20 @@ async fn notify(parts: &Parts, event: &Committed) {
         wait *= 2;
     }
     parts.metrics.sms.with_label_values(&["failed"]).inc();
+}
+
+/// The position at the lock, if it comes soon; a seal that does not know where it is sends none.
+async fn await_position(parts: &Parts, device: DeviceId, locked_at: Millis) {
+    for _ in 0..LOOKS {
+        // An error is met again where the message is made.
+        if parts
+            .app
+            .located_since(device, locked_at)
+            .await
+            .unwrap_or(true)
+        {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }

@@ -63,6 +63,7 @@ impl Row {
         Some(LockSpan {
             issued_at: Millis(self.lock_issued_at?),
             applied_at: self.lock_applied_at.map(Millis),
+            lifted_at: self.lock_lifted_at.map(Millis),
         })
     }
 

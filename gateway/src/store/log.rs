@@ -5,7 +5,7 @@ use sea_orm::{
     QuerySelect,
 };
 use sealgate_domain::{
-    DeviceId,
+    DeviceId, Millis,
     stamp::{Cursor, Hash},
 };
 
@@ -92,7 +92,32 @@ pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ranges that a device declared lost.
+/// Notes numbers that will never be stored.
+///
+/// # Errors
+/// The database.
+pub async fn give_up(
+    tx: &Tx,
+    row: &Row,
+    count: i64,
+    reason: &str,
+    at: Millis,
+) -> Result<(), StoreError> {
+    let gap = log_gap::Model {
+        device_id: row.device_id,
+        epoch: row.epoch,
+        from_seq: row.next_seq,
+        count,
+        reason: reason.to_owned(),
+        at: at.0,
+    };
+    log_gap::Entity::insert(gap.into_active_model().reset_all())
+        .exec_without_returning(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Ranges that will never be stored: a device declared them lost, or a person gave them up.
 ///
 /// # Errors
 /// The database.

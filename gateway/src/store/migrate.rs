@@ -53,6 +53,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0006_renewal.sql"),
         postgres: include_str!("../../migrations/postgres/0006_renewal.sql"),
     },
+    Migration {
+        version: 7,
+        name: "times",
+        sqlite: include_str!("../../migrations/sqlite/0007_times.sql"),
+        postgres: include_str!("../../migrations/postgres/0007_times.sql"),
+    },
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

@@ -4,7 +4,11 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect,
 };
-use sealgate_domain::{OrganizationId, device::Life, organization::UseMode};
+use sealgate_domain::{
+    Millis, OrganizationId,
+    device::Life,
+    organization::{UseMode, UseModes},
+};
 
 use super::{
     Reader, StoreError, Tx,
@@ -26,7 +30,38 @@ impl Row {
     pub fn use_mode(&self) -> UseMode {
         UseMode::from_switch(self.grants_required)
     }
+
+    /// Throws the switch, or leaves it; remembers when.
+    ///
+    /// # Errors
+    /// What is stored can't be read.
+    pub fn switch(&mut self, grants_required: bool, at: Millis) -> Result<(), StoreError> {
+        let mut modes = modes(self.grants_required, &self.mode_switched_at)?;
+        modes.switch(UseMode::from_switch(grants_required), at);
+        let times: Vec<i64> = modes.switched_at.iter().map(|at| at.0).collect();
+        self.mode_switched_at = serde_json::json!(times).to_string();
+        self.grants_required = grants_required;
+        Ok(())
+    }
 }
+
+/// What ingest judges presses by.
+pub(super) fn modes(grants_required: bool, switched_at: &str) -> Result<UseModes, StoreError> {
+    let now = UseMode::from_switch(grants_required);
+    if switched_at == NEVER {
+        return Ok(UseModes::always(now));
+    }
+    let times: Vec<i64> = serde_json::from_str(switched_at).map_err(|error| {
+        StoreError::unreadable("organization.mode_switched_at", error.to_string())
+    })?;
+    Ok(UseModes {
+        now,
+        switched_at: times.into_iter().map(Millis).collect(),
+    })
+}
+
+/// The switch was never thrown.
+pub const NEVER: &str = "[]";
 
 /// One organization.
 ///

@@ -1,6 +1,6 @@
 //! Databases for tests: a file of its own, or a schema of its own on the PostgreSQL that `SEALGATE_TEST_POSTGRES` names.
 
-use std::future::Future;
+use std::{future::Future, path::PathBuf};
 
 use bytes::Bytes;
 use sea_orm::sqlx::{self, Connection, Executor, PgConnection};
@@ -55,20 +55,7 @@ impl TestStore {
             eprintln!("skipped on PostgreSQL: {SERVER} names no server");
             return None;
         };
-        let schema = format!("t{}", fresh::<uuid::Uuid>(START).simple());
-        let mut admin = PgConnection::connect(&server)
-            .await
-            .expect("the test server");
-        let sql = format!("CREATE SCHEMA {schema}");
-        admin
-            .execute(sqlx::AssertSqlSafe(sql))
-            .await
-            .expect("a schema");
-        let mark = if server.contains('?') { '&' } else { '?' };
-        let config = StoreConfig {
-            url: format!("{server}{mark}options=-csearch_path%3D{schema}"),
-            ..StoreConfig::default()
-        };
+        let (schema, config) = schema(&server).await;
         Some(Self::open(config, None, Some((server, schema))).await)
     }
 
@@ -100,6 +87,87 @@ impl TestStore {
                 .expect("drops");
         }
         drop(self.directory);
+    }
+}
+
+/// Makes a schema of its own, and the settings that lead there.
+async fn schema(server: &str) -> (String, StoreConfig) {
+    let schema = format!("t{}", fresh::<uuid::Uuid>(START).simple());
+    let mut admin = PgConnection::connect(server)
+        .await
+        .expect("the test server");
+    let sql = format!("CREATE SCHEMA {schema}");
+    admin
+        .execute(sqlx::AssertSqlSafe(sql))
+        .await
+        .expect("a schema");
+    let mark = if server.contains('?') { '&' } else { '?' };
+    let config = StoreConfig {
+        url: format!("{server}{mark}options=-csearch_path%3D{schema}"),
+        ..StoreConfig::default()
+    };
+    (schema, config)
+}
+
+/// Where a whole gateway of a test keeps its data: a file of its own, or a schema of its own where a server is named.
+/// Goes away with it.
+pub(crate) struct Home {
+    pub(crate) config: StoreConfig,
+    pub(crate) file: PathBuf,
+    _directory: TempDir,
+    schema: Option<(String, String)>,
+}
+
+impl Home {
+    /// On SQLite whatever is named.
+    pub(crate) fn sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("gateway.db");
+        Self {
+            config: StoreConfig {
+                url: format!("sqlite://{}", file.display()),
+                ..StoreConfig::default()
+            },
+            file,
+            _directory: directory,
+            schema: None,
+        }
+    }
+
+    /// On PostgreSQL where a server is named, else on SQLite.
+    pub(crate) async fn any() -> Self {
+        let mut home = Self::sqlite();
+        if let Ok(server) = std::env::var(SERVER) {
+            let (schema, config) = schema(&server).await;
+            home.config = config;
+            home.schema = Some((server, schema));
+        }
+        home
+    }
+}
+
+/// Who still works there may hold a lock: then the schema stays behind.
+impl Drop for Home {
+    fn drop(&mut self) {
+        let Some((server, schema)) = self.schema.take() else {
+            return;
+        };
+        let drops = async move {
+            let mut admin = PgConnection::connect(&server).await?;
+            admin.execute("SET lock_timeout = '2s'").await?;
+            let sql = format!("DROP SCHEMA {schema} CASCADE");
+            admin.execute(sqlx::AssertSqlSafe(sql)).await
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            if let Err(error) = runtime.block_on(drops) {
+                eprintln!("a schema stays behind: {error}");
+            }
+        });
+        let _ = thread.join();
     }
 }
 
@@ -162,6 +230,7 @@ pub(crate) async fn world(store: &Store, grants_required: bool) -> World {
         next_member_no: 2,
         version: 1,
         created_at: START.0,
+        mode_switched_at: organization::NEVER.to_owned(),
     };
     let owner = member::Row {
         id: world.owner.0,
@@ -205,6 +274,7 @@ pub(crate) fn device_row(number: u64) -> device::Row {
         desired_locked: false,
         lock_issued_at: None,
         lock_applied_at: None,
+        lock_lifted_at: None,
         desired_config: serde_json::json!({"backlight_s": 30, "auto_off_min": 10}),
         desired_config_version: 0,
         desired_offline: false,

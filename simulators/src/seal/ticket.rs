@@ -207,7 +207,13 @@ impl Seal {
             issued_s: ticket.iat,
             boot: self.flash.boot,
         });
-        DONE
+        // Who looks for a lost seal wants to know where it is.
+        let after = if locked {
+            After::Status
+        } else {
+            After::Nothing
+        };
+        Ok((Outcome::APPLIED, after))
     }
 
     fn configure(&mut self, config: &ConfigArgs) -> Applied {

@@ -3,7 +3,10 @@
 use std::{io::Read as _, time::Duration};
 
 use rcgen::{DnType, SanType};
-use sealgate::ingress::stats::Count;
+use sealgate::{
+    devices::link::{CloseReason, Refusal},
+    ingress::stats::Count,
+};
 
 use super::support::{
     Client, Fleet, Heard, Mqtt, PATIENCE, Papers, Scene, connect_bytes, id, raw_tcp,
@@ -95,6 +98,30 @@ async fn a_resumed_session_is_the_same_device_with_the_same_certificate() {
         assert_ne!(identities[0].certificate, [0; 32]);
     }
     assert_eq!(scene.count(Count::HandshakeResumed), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_seal_resumes_no_session() {
+    let scene = Scene::new().await;
+    for (n, papers) in [
+        (1, scene.fleet.issue(id(1))),
+        (2, scene.fleet.issue_tls12(id(2))),
+    ] {
+        let mut seal = Client::open(scene.address(), &papers, Mqtt::V4).await;
+        seal.roundtrip().await;
+        scene.host.close(id(n), CloseReason::NotAuthorized).await;
+        seal.is_closed().await;
+        let mut seal = Client::open(scene.address(), &papers, Mqtt::V4).await;
+        assert!(!seal.resumed(), "its ticket is gone");
+        seal.roundtrip().await;
+        seal.disconnect().await;
+        // Refused when it comes: what the handshake gave it is taken back.
+        scene.host.refuse(id(n), Refusal::NotAuthorized);
+        assert!(!gets_in(&scene, &papers).await);
+        assert!(!gets_in(&scene, &papers).await);
+    }
+    // The one before the first refusal of each.
+    assert_eq!(scene.count(Count::HandshakeResumed), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

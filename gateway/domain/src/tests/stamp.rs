@@ -281,6 +281,7 @@ fn a_lock_issued_while_off_is_kind_10_until_the_device_knows() {
         let lock = Some(LockSpan {
             issued_at: issued,
             applied_at: applied,
+            lifted_at: None,
         });
         anomaly(&booting, &Knowledge { lock, ..KNOWN })
     };
@@ -299,11 +300,84 @@ fn a_lock_issued_while_off_is_kind_10_until_the_device_knows() {
     let lock = Some(LockSpan {
         issued_at: before,
         applied_at: None,
+        lifted_at: None,
     });
     assert_eq!(
         anomaly(&later, &Knowledge { lock, ..KNOWN }),
         Some(AbnormalKind::WithoutGrant)
     );
+}
+
+#[test]
+fn a_lock_taken_back_before_the_press_is_no_kind_10() {
+    let booting = PressFacts {
+        booting: true,
+        ..without_grant(AbnormalKind::WithoutGrant)
+    };
+    let with = |lifted: Millis| {
+        let lock = Some(LockSpan {
+            issued_at: NOW.plus(-200_000),
+            applied_at: None,
+            lifted_at: Some(lifted),
+        });
+        anomaly(&booting, &Knowledge { lock, ..KNOWN })
+    };
+    assert_eq!(
+        with(NOW.plus(-150_000)),
+        Some(AbnormalKind::WithoutGrant),
+        "of every later boot"
+    );
+    assert_eq!(
+        with(NOW.plus(1)),
+        Some(AbnormalKind::LockedWhileOff),
+        "an unlock changes nothing that was before it"
+    );
+}
+
+#[test]
+fn a_seal_that_says_it_is_locked_knew_of_the_lock() {
+    let booting = PressFacts {
+        booting: true,
+        ..without_grant(AbnormalKind::AfterLock)
+    };
+    // The answer was lost; the HELLO behind the press is the first we hear of it.
+    let lock = Some(LockSpan {
+        issued_at: NOW.plus(-200_000),
+        applied_at: Some(NOW.plus(5_000)),
+        lifted_at: None,
+    });
+    let known = Knowledge { lock, ..KNOWN };
+    assert_eq!(anomaly(&booting, &known), Some(AbnormalKind::AfterLock));
+}
+
+#[test]
+fn behind_a_reopened_log_the_devices_chain_is_taken_from_where_it_stands() {
+    let cursor = Cursor {
+        epoch: 1,
+        next: 10,
+        head: UNKNOWN_HEAD,
+    };
+    let batch = Batch {
+        epoch: 1,
+        first: 10,
+        end: 12,
+        chained_from: 10,
+        prev_head: UNKNOWN_HEAD,
+        new_head: [7; 32],
+    };
+    assert_eq!(reconcile(&cursor, &batch), Verdict::Append { from: 10 });
+    let older = Batch {
+        first: 8,
+        end: 10,
+        ..batch
+    };
+    let given_up = Verdict::Duplicate { proven: false };
+    assert_eq!(reconcile(&cursor, &older), given_up);
+    let unchecked = Batch {
+        chained_from: 0,
+        ..batch
+    };
+    assert_eq!(reconcile(&cursor, &unchecked), Verdict::Stale);
 }
 
 #[test]

@@ -307,6 +307,7 @@ fn fresh(new: &NewDevice, now: Millis) -> Result<Device, AppError> {
         desired_locked: false,
         lock_issued_at: None,
         lock_applied_at: None,
+        lock_lifted_at: None,
         desired_config: to_json(Settings::default()),
         desired_config_version: 1,
         desired_offline: false,

@@ -5,6 +5,7 @@
 
 mod certificate;
 mod fleet;
+mod log;
 mod order;
 mod settings;
 
@@ -31,6 +32,7 @@ pub use crate::store::{
     report::Row as Report,
 };
 pub use fleet::{Imported, NewDevice};
+pub use log::{DeviceLog, LogHead, LogPlace};
 pub use settings::SettingsShown;
 
 /// A device with what it reported.

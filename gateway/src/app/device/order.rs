@@ -71,6 +71,7 @@ impl App {
                     row.lock_issued_at = Some(now.0);
                     row.lock_applied_at = None;
                 }
+                row.lock_lifted_at = (!locked).then_some(now.0);
                 let what = (action, json!({"reason": why}));
                 issue(&tx, &actor, &mut row, &order, what, now).await
             }

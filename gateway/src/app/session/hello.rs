@@ -1,6 +1,10 @@
 //! HELLO in one transaction: counters and log are compared, lost answers made good, the twin updated.
 
-use sealgate_domain::{Millis, command::Domain, stamp::Cursor};
+use sealgate_domain::{
+    Millis,
+    command::Domain,
+    stamp::{Cursor, UNKNOWN_HEAD},
+};
 
 use super::{HelloAnswer, HelloReport, Known, Suspicion, alarm, standing, suspend};
 use crate::{
@@ -28,7 +32,7 @@ pub(super) async fn hello(
     };
     let cursor = log.cursor()?;
     check_counters(tx, &mut device, &before, told, now).await?;
-    check_log(tx, &device, &cursor, told, now).await?;
+    check_log(tx, &device, (&cursor, &before), told, now).await?;
     caught_up(tx, &mut device, told.counters, now).await?;
     // Effects of caught-up commands are in the row now; the device's own word comes on top.
     let mut report = report::lock(tx, told.device).await?.unwrap_or(before);
@@ -95,7 +99,7 @@ async fn check_counters(
 async fn check_log(
     tx: &Tx,
     device: &device::Row,
-    cursor: &Cursor,
+    (cursor, before): (&Cursor, &report::Row),
     told: &HelloReport,
     now: Millis,
 ) -> Result<(), StoreError> {
@@ -103,7 +107,19 @@ async fn check_log(
         "log_epoch"
     } else if told.log_next < cursor.next {
         "log_behind"
-    } else if told.log_next == cursor.next && told.head != cursor.head[..16] {
+    } else if told.log_first > cursor.next {
+        // It freed what we do not have, as after a restored database: every batch is behind a gap until somebody
+        // reopens the log.
+        let noted = before.boot == Some(i64::from(told.boot))
+            && before.log_first > Some(i64::from(cursor.next));
+        if noted {
+            return Ok(());
+        }
+        "log_freed"
+    } else if told.log_next == cursor.next
+        && cursor.head != UNKNOWN_HEAD
+        && told.head != cursor.head[..16]
+    {
         "log_head"
     } else {
         return Ok(());

@@ -81,6 +81,20 @@ pub(in crate::cli) enum DeviceCommand {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Let a log that stands still go on: after a fork, or when the seal freed records that nobody has
+    LogReopen {
+        /// Device
+        id: String,
+        /// Why; for the audit
+        #[arg(long)]
+        reason: String,
+        /// The next record to take; what lies before it is given up [default: the first the seal still has]
+        #[arg(long, value_name = "SEQ")]
+        from_seq: Option<u32>,
+        /// The chain head before it: 64 hexadecimal digits, or `device` for what the seal's checkpoint says
+        #[arg(long)]
+        head: Option<String>,
+    },
     /// Show or change settings of a device
     Settings {
         /// Device

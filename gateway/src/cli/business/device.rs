@@ -93,6 +93,19 @@ pub(in crate::cli) async fn device(
         DeviceCommand::Settings { id, set } => {
             settings(&id, set.as_deref(), &Api::find(global)?, out).await
         }
+        DeviceCommand::LogReopen {
+            id,
+            reason,
+            from_seq,
+            head,
+        } => {
+            confirm(
+                global.yes,
+                &format!("Go on with the log of {id}, whatever is missing?"),
+            )?;
+            let body = json!({"reason": reason, "from_seq": from_seq, "head": head});
+            act(&id, "log/reopen", &body, "takes records again", global, out).await
+        }
         other => life(other, global, out).await,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - The checkpoint is what the device vouches for; `prev` and the list of records travel unsigned. Records that do not
 //!   lead to the signed head, although they begin at ours, were altered on the way: refused, no fork.
+//! - Where nobody knows our head, behind a reopened log, the signed head alone says where the chain stands.
 //! - A signed head that cannot be reached from ours is a fork, and is handed on as one.
 
 use std::sync::LazyLock;
@@ -10,7 +11,7 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use sealgate_codec::{
     DeviceId, ErrorCode, chain::Head, cose::Verify, message::Stamps, statement::Checkpoint,
 };
-use sealgate_domain::stamp::{Batch, Cursor};
+use sealgate_domain::stamp::{Batch, Cursor, UNKNOWN_HEAD};
 
 /// Verifies with ring: several times faster than the portable verifier.
 pub(super) struct Ring;
@@ -62,7 +63,8 @@ pub(super) fn place(
         epoch: stamps.epoch,
         first: stamps.first,
         end: checkpoint.next,
-        chained_from: stamps.first,
+        // Not chained to anything: should the cursor have moved meanwhile, it is checked again.
+        chained_from: 0,
         prev_head: *NO_HEAD,
         new_head: checkpoint.head.0,
     };
@@ -87,14 +89,20 @@ pub(super) fn place(
     {
         return Err(ErrorCode::Range);
     }
-    let reached = tail().fold(Head(cursor.head), |head, entry| head.extend(&entry.bytes));
-    let leads = reached == checkpoint.head;
-    let begins_here = stamps.first == cursor.next;
-    let same_start = stamps.prev == Head(cursor.head).prefix();
     let chained = Batch {
         chained_from: cursor.next,
         ..batch
     };
+    if cursor.head == UNKNOWN_HEAD {
+        return Ok(Batch {
+            prev_head: cursor.head,
+            ..chained
+        });
+    }
+    let reached = tail().fold(Head(cursor.head), |head, entry| head.extend(&entry.bytes));
+    let leads = reached == checkpoint.head;
+    let begins_here = stamps.first == cursor.next;
+    let same_start = stamps.prev == Head(cursor.head).prefix();
     match (leads, begins_here, same_start) {
         (true, true, false) => Err(ErrorCode::Malformed),
         (true, ..) => Ok(Batch {

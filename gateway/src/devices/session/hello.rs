@@ -58,6 +58,21 @@ impl Session {
         self.greet(mid, hello, answer).await
     }
 
+    /// The stored log is ahead of everything this session sent: a person moved it on, and only HELLO tells the device.
+    pub(super) async fn check_cursor(&self) -> Result<(), End> {
+        let Some(known) = self.cursor else {
+            return Ok(());
+        };
+        let stored = self.host.app.log_cursor(self.device).await;
+        let stored = stored.map_err(|error| self.store_failed(&error))?;
+        match stored {
+            Some(stored) if stored.epoch == known.epoch && stored.next > known.next => {
+                Err(End::Close(CloseReason::LogReopened))
+            }
+            _ => Ok(()),
+        }
+    }
+
     #[expect(
         clippy::unnecessary_min_or_max,
         reason = "the least of both versions, also when ours is no longer 0"

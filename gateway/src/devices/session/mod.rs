@@ -70,6 +70,7 @@ impl End {
             Self::Close(CloseReason::NotAuthorized) => "not_authorized",
             Self::Close(CloseReason::Unresponsive) => "unresponsive",
             Self::Close(CloseReason::StoreFailed) => "store_failed",
+            Self::Close(CloseReason::LogReopened) => "log_reopened",
         }
     }
 }
@@ -354,7 +355,7 @@ impl Session {
             .await
             .map_err(|error| self.store_failed(&error))?
             .ok_or(End::Close(CloseReason::NotAuthorized))?;
-        Ok(())
+        self.check_cursor().await
     }
 
     fn store_failed(&self, error: &AppError) -> End {

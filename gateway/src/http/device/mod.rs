@@ -3,6 +3,7 @@
 pub(crate) mod action;
 pub(crate) mod certificate;
 pub(crate) mod import;
+pub(crate) mod log;
 pub(crate) mod settings;
 mod view;
 

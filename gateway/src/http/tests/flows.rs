@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sealgate_domain::OrganizationId;
 use serde_json::{Value, json};
 
 use crate::{
@@ -227,6 +228,42 @@ async fn the_owner_is_told_when_a_lock_took_effect() {
         text.contains("已锁定") && text.contains("位置未知"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn only_staff_with_a_reason_reopen_a_log() {
+    let world = World::new().await;
+    let (organization, device) = world.bound(true).await;
+    let path = format!("/api/v1/devices/{device}/log/reopen");
+    let body = json!({"reason": "restored"});
+    world
+        .post(&path, body.clone())
+        .await
+        .refused(404, "not_found");
+    world
+        .app
+        .store
+        .write(Lane::Normal, |tx| async move {
+            crate::store::log::open(&tx, id(device), 1, [5; 32]).await?;
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+    for bad in [
+        json!({"reason": " "}),
+        json!({"reason": "x", "from_seq": 0}),
+        json!({"reason": "x", "head": "0g"}),
+    ] {
+        assert_eq!(world.post(&path, bad.clone()).await.status, 422, "{bad}");
+    }
+    let customer = OrganizationId(organization.parse().unwrap());
+    let token = world.token(Scopes::all(), Some(customer)).await;
+    let call = world.call("POST", &path).json(&body).with_token(&token);
+    assert_eq!(call.send().await.status, 403);
+    let answer = world.post(&path, body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.body["next_seq"], 1);
+    assert_eq!(answer.body["head"], "05".repeat(32));
 }
 
 #[tokio::test]

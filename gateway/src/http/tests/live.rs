@@ -21,6 +21,7 @@ impl Live {
     }
 
     async fn open_as(world: &World, token: &str, query: &str, last_id: Option<&str>) -> Self {
+        world.sequence().await;
         let mut request = Request::builder()
             .uri(format!("/api/v1/events{query}"))
             .header("authorization", format!("Bearer {token}"));

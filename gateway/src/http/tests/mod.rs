@@ -1,4 +1,5 @@
-//! The interface over a real database file, called without sockets.
+//! The interface over a real database (SQLite, or the PostgreSQL that `SEALGATE_TEST_POSTGRES` names), called without
+//! sockets.
 
 mod documents;
 mod faults;
@@ -16,7 +17,6 @@ use axum::{
 };
 use sealgate_domain::{DeviceId, Millis, OrganizationId};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::{
@@ -26,9 +26,9 @@ use crate::{
         token::NewToken,
     },
     clock::TestClock,
-    config::{HttpConfig, StoreConfig},
+    config::HttpConfig,
     providers::Providers,
-    store::{Lane, StoreError, device, report},
+    store::{Lane, StoreError, device, report, testing::Home},
     telemetry::Metrics,
 };
 
@@ -44,7 +44,7 @@ struct World {
     clock: Arc<TestClock>,
     /// A token that may do everything.
     admin: String,
-    _dir: TempDir,
+    _home: Home,
 }
 
 impl World {
@@ -53,12 +53,8 @@ impl World {
     }
 
     async fn with(config: HttpConfig) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = StoreConfig {
-            url: format!("sqlite://{}", dir.path().join("sealgate.db").display()),
-            ..StoreConfig::default()
-        };
-        let store = crate::store::Store::open(&store).await.unwrap();
+        let home = Home::any().await;
+        let store = crate::store::Store::open(&home.config).await.unwrap();
         store.migrate().await.unwrap();
         let clock = Arc::new(TestClock::at(NOW));
         let settings = Settings {
@@ -72,7 +68,7 @@ impl World {
             router,
             clock,
             admin: String::new(),
-            _dir: dir,
+            _home: home,
         };
         world.admin = world.token(Scopes::all(), None).await;
         world
@@ -92,7 +88,13 @@ impl World {
         self.token([scope].into_iter().collect(), None).await
     }
 
+    /// What was committed gets its positions, as the job would see to.
+    async fn sequence(&self) {
+        self.app.sequence_outbox().await.unwrap();
+    }
+
     async fn send(&self, request: Request<Body>) -> Answer {
+        self.sequence().await;
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();

@@ -116,6 +116,9 @@ async fn open<H: SessionHost>(
         Ok(Ok(session)) => Ok(session),
         Ok(Err(refusal)) => {
             debug!(%device, ?refusal, "session refused");
+            if matches!(refusal, Refusal::NotAuthorized | Refusal::Retired) {
+                core.tls.forget(device);
+            }
             Err(match refusal {
                 Refusal::NotAuthorized => Refused::NotAuthorized,
                 Refusal::Retired => Refused::Banned,

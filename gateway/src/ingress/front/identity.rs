@@ -16,6 +16,25 @@ pub(super) struct Proven {
     pub(super) certificate: [u8; 32],
 }
 
+/// The device of the first certificate in a stored TLS session: whose session it is. Behind a verified handshake.
+pub(super) fn of_session(value: &[u8]) -> Option<DeviceId> {
+    // A certificate is a sequence of more than 255 bytes.
+    let starts = value
+        .windows(2)
+        .enumerate()
+        .filter(|(_, window)| *window == [0x30, 0x82]);
+    starts
+        .filter_map(|(at, _)| X509Certificate::from_der(&value[at..]).ok())
+        .find_map(|(_, certificate)| named(&certificate))
+}
+
+/// The one common name.
+fn named(certificate: &X509Certificate<'_>) -> Option<DeviceId> {
+    let mut names = certificate.subject().iter_common_name();
+    let device = names.next()?.as_str().ok()?.parse().ok()?;
+    names.next().is_none().then_some(device)
+}
+
 /// Reads the device from the leaf: the common name is its id, and a device URN, where present, says the same.
 pub(super) fn prove(chain: Option<&[CertificateDer<'_>]>, now: Millis) -> Option<Proven> {
     let leaf = chain?.first()?;
@@ -25,11 +44,7 @@ pub(super) fn prove(chain: Option<&[CertificateDer<'_>]>, now: Millis) -> Option
     if seconds < validity.not_before.timestamp() || seconds > validity.not_after.timestamp() {
         return None;
     }
-    let mut names = certificate.subject().iter_common_name();
-    let device: DeviceId = names.next()?.as_str().ok()?.parse().ok()?;
-    if names.next().is_some() {
-        return None;
-    }
+    let device = named(&certificate)?;
     if let Some(alternative) = certificate.subject_alternative_name().ok()? {
         for name in &alternative.value.general_names {
             let urn = match name {

@@ -87,7 +87,7 @@ impl From<CloseReason> for Ending {
         let told = match why {
             CloseReason::TakenOver => reason::TAKEN_OVER,
             CloseReason::NotAuthorized => reason::NOT_AUTHORIZED,
-            CloseReason::Unresponsive => reason::ADMINISTRATIVE,
+            CloseReason::Unresponsive | CloseReason::LogReopened => reason::ADMINISTRATIVE,
             CloseReason::Violation => reason::PROTOCOL_ERROR,
             CloseReason::StoreFailed => reason::IMPLEMENTATION,
             CloseReason::Draining => reason::SHUTTING_DOWN,
@@ -251,11 +251,19 @@ impl Pump {
         while let Ok(down) = self.downlink.try_recv() {
             match down {
                 Downlink::Accepted => drop(self.inbound.owed.accepted(&mut self.conn.outbox)),
-                Downlink::Close(why) => return why.into(),
+                Downlink::Close(why) => return self.closed_by_host(why),
                 Downlink::Payload { .. } => {}
             }
         }
         CloseReason::TakenOver.into()
+    }
+
+    /// Who was revoked is not to resume either.
+    fn closed_by_host(&self, why: CloseReason) -> Ending {
+        if why == CloseReason::NotAuthorized {
+            self.core.tls.forget(self.client.device);
+        }
+        why.into()
     }
 
     fn down(&mut self, down: Downlink, now: Duration) -> Result<(), Ending> {
@@ -266,7 +274,7 @@ impl Pump {
                 }
             }
             Downlink::Payload { lane, payload } => self.send(lane, payload, now),
-            Downlink::Close(why) => return Err(why.into()),
+            Downlink::Close(why) => return Err(self.closed_by_host(why)),
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! TLS sessions kept for resumption: stateful, so a resumed handshake carries no client chain.
 //!
 //! Bounded in number, in size and in age; the oldest goes first. A ticket is a shortcut only: certificate and
-//! fleet table are checked again at every CONNECT.
+//! fleet table are checked again at every CONNECT. Those of a revoked device are thrown away.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,7 +10,9 @@ use std::{
 };
 
 use rustls::server::StoresServerSessions;
+use sealgate_domain::DeviceId;
 
+use super::identity;
 use crate::clock::SharedClock;
 
 /// Locks are per shard, so that handshakes on different cores rarely meet.
@@ -27,9 +29,16 @@ pub(super) struct Tickets {
     clock: SharedClock,
 }
 
+#[derive(Debug, Clone)]
+struct Ticket {
+    at: Duration,
+    device: Option<DeviceId>,
+    value: Vec<u8>,
+}
+
 #[derive(Debug, Default)]
 struct Shard {
-    entries: HashMap<Vec<u8>, (Duration, Vec<u8>)>,
+    entries: HashMap<Vec<u8>, Ticket>,
     /// Keys in order of arrival; may name entries that were taken.
     order: VecDeque<Vec<u8>>,
     capacity: usize,
@@ -60,14 +69,25 @@ impl Tickets {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fresh(&self, stored: Duration) -> bool {
-        self.clock.monotonic().saturating_sub(stored) <= self.lifetime
+    fn fresh(&self, ticket: Ticket) -> Option<Vec<u8>> {
+        let age = self.clock.monotonic().saturating_sub(ticket.at);
+        (age <= self.lifetime).then_some(ticket.value)
+    }
+
+    /// Throws away the tickets of a device.
+    pub(super) fn forget(&self, device: DeviceId) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard
+                .entries
+                .retain(|_, ticket| ticket.device != Some(device));
+        }
     }
 }
 
 impl Shard {
-    fn put(&mut self, key: Vec<u8>, at: Duration, value: Vec<u8>) {
-        if self.entries.insert(key.clone(), (at, value)).is_none() {
+    fn put(&mut self, key: Vec<u8>, ticket: Ticket) {
+        if self.entries.insert(key.clone(), ticket).is_none() {
             self.order.push_back(key);
         }
         while self.entries.len() > self.capacity {
@@ -89,23 +109,23 @@ impl StoresServerSessions for Tickets {
         if value.len() > MAX_VALUE {
             return false;
         }
-        let now = self.clock.monotonic();
-        self.shard(&key).put(key, now, value);
+        let ticket = Ticket {
+            at: self.clock.monotonic(),
+            device: identity::of_session(&value),
+            value,
+        };
+        self.shard(&key).put(key, ticket);
         true
     }
 
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
         let found = self.shard(key).entries.get(key).cloned();
-        found
-            .filter(|(at, _)| self.fresh(*at))
-            .map(|(_, value)| value)
+        found.and_then(|ticket| self.fresh(ticket))
     }
 
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
         let found = self.shard(key).entries.remove(key);
-        found
-            .filter(|(at, _)| self.fresh(*at))
-            .map(|(_, value)| value)
+        found.and_then(|ticket| self.fresh(ticket))
     }
 
     fn can_cache(&self) -> bool {

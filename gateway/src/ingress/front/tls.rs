@@ -8,6 +8,7 @@ use std::{
 
 use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier, version};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use sealgate_domain::DeviceId;
 
 use super::{FrontConfig, tickets::Tickets};
 use crate::clock::SharedClock;
@@ -124,6 +125,12 @@ impl Tls {
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.config.clone()
+    }
+
+    /// A device that was revoked resumes no session.
+    pub(super) fn forget(&self, device: DeviceId) {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.tickets.forget(device);
     }
 
     /// Replaces the material. Tickets outlive a renewed server certificate, never a changed fleet CA.

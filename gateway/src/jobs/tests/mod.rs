@@ -1,4 +1,4 @@
-//! Devices played through `SessionHost`, over a real SQLite file, with real jobs and a signer of one key.
+//! Devices played through `SessionHost`, over a real database, with real jobs and a signer of one key.
 
 mod commands;
 mod guard;

@@ -8,7 +8,10 @@ use sealgate_codec::{
 use sealgate_domain::device::Life;
 
 use super::world::World;
-use crate::devices::link::{CloseReason, Downlink, LinkKind, UplinkLane};
+use crate::{
+    app::{Actor, device::LogPlace},
+    devices::link::{CloseReason, Downlink, LinkKind, UplinkLane},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stamp_is_stored_then_acknowledged_then_accepted() {
@@ -123,9 +126,71 @@ async fn a_fork_is_kept_aside_alarmed_and_suspends_the_seal() {
         .unwrap();
     assert!(!kept.is_empty());
     // From here on a person decides.
-    link.say(Message::Stamps(seal.press(1))).await;
+    let waits = seal.press(1);
+    link.say(Message::Stamps(waits.clone())).await;
     assert_eq!(link.error().await, ErrorCode::LogFork);
     assert_eq!(world.stored(&seal).await, [1, 2]);
+
+    let actor = Actor::cli();
+    let ours = LogPlace::default();
+    let reopen = || {
+        world
+            .app
+            .reopen_log(&actor, seal.id, "a clone, scrapped", ours)
+    };
+    let row = reopen().await.unwrap();
+    assert_eq!((row.next_seq, row.state.as_str()), (3, "ok"));
+    assert_eq!(reopen().await.unwrap(), row);
+    let (mut link, ack) = world.greeted(&mut seal).await;
+    assert_eq!(ack.ackto, 3);
+    link.say(Message::Stamps(waits)).await;
+    assert_eq!(link.log_ack().await.upto, 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_freed_and_nowhere_stored_raise_an_alarm_and_a_person_lets_the_log_go_on() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    // Acknowledged by a database that was restored to an earlier day.
+    seal.press(3);
+    seal.first = 4;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    link.hello(&mut seal).await;
+    let freed = || async {
+        let alarms = world.alarms(&seal).await;
+        alarms.iter().filter(|kind| *kind == "log_freed").count()
+    };
+    world
+        .eventually("one alarm", || async { freed().await == 1 })
+        .await;
+    let kept = seal.press(2);
+    link.say(Message::Stamps(kept.clone())).await;
+    let ack = link.log_ack().await;
+    assert_eq!((ack.gaps[0].start, ack.gaps[0].count), (1, 3));
+
+    let actor = Actor::cli();
+    let reopen = |place| world.app.reopen_log(&actor, seal.id, "restored", place);
+    let beyond = LogPlace {
+        from_seq: Some(9),
+        ..LogPlace::default()
+    };
+    assert!(reopen(beyond).await.is_err());
+    let row = reopen(LogPlace::default()).await.unwrap();
+    assert_eq!(row.next_seq, 4);
+    assert_eq!(link.close_reason().await, CloseReason::LogReopened);
+    let gaps = crate::store::log::gaps(&world.app.store.read(), seal.id, 9)
+        .await
+        .unwrap();
+    assert_eq!((gaps[0].from_seq, gaps[0].count), (1, 3));
+    assert_eq!(gaps[0].reason, "reopened");
+
+    let (mut link, ack) = world.greeted(&mut seal).await;
+    assert_eq!(ack.ackto, 4);
+    link.say(Message::Stamps(kept)).await;
+    assert_eq!(link.log_ack().await.upto, 6);
+    link.say(Message::Stamps(seal.press(1))).await;
+    assert_eq!(link.log_ack().await.upto, 7);
+    assert_eq!(world.stored(&seal).await, [4, 5, 6]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,7 +245,7 @@ async fn what_was_forged_or_altered_is_refused_for_good_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_store_acknowledges_nothing_and_the_records_come_again() {
-    let world = World::start().await;
+    let world = World::on_sqlite().await;
     let mut seal = world.bound_seal(1).await;
     let (mut link, _) = world.greeted(&mut seal).await;
     link.accepted(1).await;

@@ -1,4 +1,5 @@
-//! The world of these tests: a gateway without sockets, and a seal as firmware would behave.
+//! The world of these tests: a gateway without sockets, and a seal as firmware would behave. It lives on SQLite, or on the
+//! PostgreSQL that `SEALGATE_TEST_POSTGRES` names.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,7 +16,6 @@ use sealgate_codec::{
     ticket::{Args, Scope, Ticket},
 };
 use sealgate_domain::{DeviceId, Millis, OrganizationId, command::State, device::Life};
-use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
         order::Order,
     },
     clock::SystemClock,
-    config::{Config, StoreConfig},
+    config::Config,
     devices::{
         Devices, Settings,
         link::{
@@ -36,7 +36,7 @@ use crate::{
     jobs::{Jobs, Parts},
     providers::Providers,
     signer::{Answers, Purpose, SharedSigner, SignRequest, Signed, Signer, SignerError},
-    store::{self, Lane, Store, StoreError, command, device, organization},
+    store::{self, Lane, Store, StoreError, command, device, organization, testing::Home},
     telemetry::Metrics,
 };
 
@@ -84,7 +84,7 @@ pub(super) struct World {
     pub(super) organization: OrganizationId,
     pub(super) file: std::path::PathBuf,
     pub(super) jobs: Jobs,
-    _dir: TempDir,
+    _home: Home,
 }
 
 impl World {
@@ -93,19 +93,28 @@ impl World {
     }
 
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let signer = Arc::new(OneKey(SigningKey::from_bytes(&[1; 32])));
-        Self::signed_by(signer, change).await
+        Self::at(Home::any().await, Self::one_key(), change).await
+    }
+
+    /// For what only a file can show.
+    pub(super) async fn on_sqlite() -> Self {
+        let mut home = Home::sqlite();
+        home.config.acquire_timeout_ms = 300;
+        Self::at(home, Self::one_key(), |_| {}).await
     }
 
     pub(super) async fn signed_by(signer: SharedSigner, change: impl FnOnce(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("gateway.db");
+        Self::at(Home::any().await, signer, change).await
+    }
+
+    fn one_key() -> SharedSigner {
+        Arc::new(OneKey(SigningKey::from_bytes(&[1; 32])))
+    }
+
+    async fn at(home: Home, signer: SharedSigner, change: impl FnOnce(&mut Config)) -> Self {
+        let file = home.file.clone();
         let mut config = Config {
-            store: StoreConfig {
-                url: format!("sqlite://{}", file.display()),
-                acquire_timeout_ms: 300,
-                ..StoreConfig::default()
-            },
+            store: home.config.clone(),
             ..Config::default()
         };
         config.commands.poll_ms = 50;
@@ -136,7 +145,7 @@ impl World {
             organization,
             file,
             jobs,
-            _dir: dir,
+            _home: home,
         };
         world.add_organization().await;
         world
@@ -151,6 +160,7 @@ impl World {
             next_member_no: 1,
             version: 1,
             created_at: 0,
+            mode_switched_at: organization::NEVER.to_owned(),
         };
         self.write(move |tx| {
             let row = row.clone();
@@ -219,9 +229,11 @@ impl World {
             if matches!(order, Order::Lock {}) {
                 row.desired_locked = true;
                 row.lock_issued_at = Some(now.0);
+                row.lock_lifted_at = None;
             }
             if matches!(order, Order::Unlock {}) {
                 row.desired_locked = false;
+                row.lock_lifted_at = Some(now.0);
             }
             enqueue(&tx, &mut row, order, &Issue::system(now)).await
         })
@@ -280,6 +292,7 @@ impl World {
             topics: vec![store::Topic::Alarm],
             ..store::OutboxFilter::default()
         };
+        self.app.store.sequence().await.unwrap();
         let reader = self.app.store.read();
         let rows = reader.outbox_after(0, 1_000, &filter).await.unwrap();
         let kind = |row: &store::EventRow| row.payload["kind"].as_str().unwrap().to_owned();
@@ -336,6 +349,8 @@ pub(super) struct Seal {
     pub(super) boot: u32,
     pub(super) up: u32,
     pub(super) epoch: u32,
+    /// The oldest record it has not freed.
+    pub(super) first: u32,
     pub(super) next: u32,
     pub(super) head: Head,
     pub(super) counters: [u32; 4],
@@ -353,6 +368,7 @@ impl Seal {
             boot: 1,
             up: 10,
             epoch: 1,
+            first: 1,
             next: 1,
             head: Head::genesis(WireId::new(id.0), 1),
             counters: [0; 4],
@@ -385,6 +401,7 @@ impl Seal {
             desired_locked: false,
             lock_issued_at: None,
             lock_applied_at: None,
+            lock_lifted_at: None,
             desired_config: serde_json::json!({"backlight_s": 30, "auto_off_min": 10}),
             desired_config_version: 0,
             desired_offline: false,
@@ -413,7 +430,7 @@ impl Seal {
             batt: 80,
             rssi: Some(-60),
             log: LogPosition {
-                first: 1,
+                first: self.first,
                 next: self.next,
                 capacity: 800,
             },

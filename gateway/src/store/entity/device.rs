@@ -43,6 +43,8 @@ pub struct Model {
     pub lock_issued_at: Option<i64>,
     /// When the device applied it.
     pub lock_applied_at: Option<i64>,
+    /// When the unlock behind it was issued.
+    pub lock_lifted_at: Option<i64>,
     /// Settings it shall have.
     #[sea_orm(column_type = "Json")]
     pub desired_config: Json,

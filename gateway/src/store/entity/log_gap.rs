@@ -1,8 +1,8 @@
-//! Table `log_gap`: sequence numbers that a device declared lost.
+//! Table `log_gap`: sequence numbers that a device declared lost or a person gave up.
 
 use sea_orm::entity::prelude::*;
 
-/// Sequence numbers that a device declared lost.
+/// Sequence numbers that a device declared lost or a person gave up.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "log_gap")]
 pub struct Model {

@@ -21,6 +21,8 @@ pub struct Model {
     pub version: i64,
     /// When it was made.
     pub created_at: i64,
+    /// When the switch was thrown: JSON list of times.
+    pub mode_switched_at: String,
 }
 
 /// No relation is navigated: queries name their joins.

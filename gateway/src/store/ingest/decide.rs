@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sealgate_domain::{
     DeviceId, Millis,
     grant::Grant,
-    organization::UseMode,
+    organization::UseModes,
     stamp::{
         self, AbnormalKind, Batch, Corrected, Cursor, DeviceTime, GrantKnowledge, Hash, Knowledge,
         LockSpan, PressFacts, Verdict,
@@ -21,7 +21,7 @@ use crate::store::Topic;
 #[derive(Debug, Clone)]
 pub(super) struct Context {
     pub(super) organization: Option<Uuid>,
-    pub(super) mode: UseMode,
+    pub(super) modes: UseModes,
     pub(super) lock: Option<LockSpan>,
     pub(super) log: Option<Log>,
 }
@@ -147,9 +147,14 @@ fn duplicate<'a>(
     batch: &'a IngestBatch,
     proven: bool,
 ) -> Decision<'a> {
-    let differs = |record: &&IngestRecord| stored.get(&record.seq) != Some(&record.hash);
+    let differs = |record: &&IngestRecord| contradicts(stored, record);
     if !proven && let Some(record) = batch.records.iter().find(differs) {
         return Decision::Fork { seq: record.seq };
+    }
+    let absent = |record: &IngestRecord| !stored.contains_key(&record.seq);
+    if !proven && batch.records.iter().any(absent) {
+        // Given up when the log was reopened: the device is told where we stand, nothing is called stored.
+        return Decision::Done(IngestOutcome::Stale { cursor: log.cursor });
     }
     Decision::Done(IngestOutcome::Stored {
         cursor: log.cursor,
@@ -157,6 +162,13 @@ fn duplicate<'a>(
         duplicates: u32::try_from(batch.records.len()).unwrap_or(u32::MAX),
         abnormal: 0,
     })
+}
+
+/// Something else is stored under its number.
+fn contradicts(stored: &HashMap<u32, Hash>, record: &IngestRecord) -> bool {
+    stored
+        .get(&record.seq)
+        .is_some_and(|hash| *hash != record.hash)
 }
 
 fn append<'a>(
@@ -177,6 +189,10 @@ fn append<'a>(
         // A record of losses that reaches over the cursor denies what is stored.
         return Decision::Fork { seq: from };
     }
+    // Before the first record is counted against its grant: a fork changes nothing.
+    if let Some(record) = new.iter().find(|record| contradicts(stored, record)) {
+        return Decision::Fork { seq: record.seq };
+    }
     let mut plan = Plan {
         stamps: Vec::with_capacity(new.len()),
         log,
@@ -185,10 +201,9 @@ fn append<'a>(
         abnormal: 0,
     };
     for record in new {
-        match stored.get(&record.seq) {
-            Some(hash) if *hash != record.hash => return Decision::Fork { seq: record.seq },
-            Some(_) => plan.duplicates += 1,
-            None => plan.add(context, grants, batch, record),
+        match stored.contains_key(&record.seq) {
+            true => plan.duplicates += 1,
+            false => plan.add(context, grants, batch, record),
         }
     }
     plan.log.cursor = Cursor {
@@ -269,7 +284,7 @@ impl<'a> Plan<'a> {
             }
         });
         let known = Knowledge {
-            mode: context.mode,
+            mode: context.modes.at(corrected.at),
             grant: knowledge,
             lock: context.lock,
         };

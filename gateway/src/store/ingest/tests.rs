@@ -15,7 +15,8 @@ use super::{IngestBatch, IngestOutcome, IngestRefusal};
 use crate::{
     config::StoreConfig,
     store::{
-        Lane, OutboxFilter, Store, StoreError, Topic, audit, device, fresh, grant, log, stamp,
+        Lane, OutboxFilter, Store, StoreError, Topic, audit, device, fresh, grant, log,
+        organization, stamp,
         testing::{START, Seal, TestStore, World, bound_device, give, grant_row, on_both, world},
     },
 };
@@ -359,6 +360,63 @@ fn free_use_knows_no_stamp_without_a_grant() {
         let rows = stamp::range(&store.read(), seal.id, 1, 0, 9).await.unwrap();
         let classes: Vec<_> = rows.iter().map(stamp::Row::abnormal_kind).collect();
         assert_eq!(classes, [None, Some(AbnormalKind::AfterLock)]);
+    });
+}
+
+#[test]
+fn a_press_is_judged_by_the_switch_of_its_time_and_not_of_its_upload() {
+    on_both(|store| async move {
+        let world = world(&store, false).await;
+        let mut seal = bound_device(&store, &world, 1).await;
+        let id = world.organization;
+        let switched: Result<(), StoreError> = store
+            .write(Lane::Normal, |tx| async move {
+                let mut row = organization::lock(&tx, id).await?.unwrap();
+                row.switch(true, START.plus(Millis::MINUTE))?;
+                row.switch(false, START.plus(2 * Millis::MINUTE))?;
+                organization::save(&tx, &mut row).await
+            })
+            .await;
+        switched.unwrap();
+        // Uptime 600 is a minute after the start.
+        for uptime in [590, 610, 670] {
+            seal.press(0, 0, |record| record.uptime_s = uptime);
+        }
+        one(&store, seal.batch(0, 3, 0)).await;
+        let rows = stamp::range(&store.read(), seal.id, 1, 0, 9).await.unwrap();
+        let classes: Vec<_> = rows.iter().map(stamp::Row::abnormal_kind).collect();
+        assert_eq!(classes, [None, Some(AbnormalKind::WithoutGrant), None]);
+    });
+}
+
+#[test]
+fn a_fork_counts_no_stamp_of_its_group() {
+    on_both(|store| async move {
+        let (_, seal, row) = granted(&store).await;
+        one(&store, seal.batch(0, 2, 0)).await;
+        // A cursor that knows nothing of what is stored, and the first of two rows.
+        let id = seal.id;
+        let begun = seal.batch(0, 1, 0).prev_head;
+        let lost: Result<(), StoreError> = store
+            .write(Lane::Normal, |tx| async move {
+                let mut log = log::newest(&tx, id).await?.unwrap();
+                log.next_seq = 1;
+                log.head = begun.to_vec();
+                log::save(&tx, &log).await?;
+                tx.execute_unprepared("DELETE FROM stamp WHERE seq = 1")
+                    .await?;
+                Ok(())
+            })
+            .await;
+        lost.unwrap();
+        let mut other = seal.batch(0, 2, 0);
+        other.records[1].record = Bytes::from_static(b"other");
+        other.records[1].hash = [9; 32];
+        other.new_head = [9; 32];
+        assert_eq!(one(&store, other).await, IngestOutcome::Fork);
+        assert_eq!(sequences(&store, &seal).await, [2]);
+        let kept = grant::find(&store.read(), row.key()).await.unwrap();
+        assert_eq!(kept.unwrap().used, 2);
     });
 }
 

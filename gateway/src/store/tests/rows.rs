@@ -396,6 +396,7 @@ fn every_column_of_a_device_survives() {
             revoked_at: Some(2),
             lock_issued_at: Some(3),
             lock_applied_at: Some(4),
+            lock_lifted_at: Some(5),
             counter_firmware: i64::from(u32::MAX),
             ..device_row(u64::MAX)
         };

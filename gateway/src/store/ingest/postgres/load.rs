@@ -9,7 +9,7 @@ use sea_orm::sqlx::{
 use sealgate_domain::{
     Millis,
     grant::Grant,
-    organization::UseMode,
+    organization::{UseMode, UseModes},
     stamp::{Cursor, Hash, LockSpan},
 };
 use uuid::Uuid;
@@ -21,15 +21,16 @@ use crate::store::{
         IngestBatch,
         decide::{Context, Grants, Log, NamedGrant},
     },
-    log,
+    log, organization,
 };
 
-const LOCK: &str = "SELECT id, organization_id, lock_issued_at, lock_applied_at FROM device \
+const LOCK: &str = "SELECT id, organization_id, lock_issued_at, lock_applied_at, lock_lifted_at FROM device \
      WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
 const LOGS: &str = "SELECT l.device_id, l.epoch, l.next_seq, l.head, l.state, l.last_at FROM device_log l \
      JOIN (SELECT DISTINCT * FROM UNNEST($1::bigint[], $2::bigint[]) AS k (device_id, epoch)) k \
      ON l.device_id = k.device_id AND l.epoch = k.epoch";
-const MODES: &str = "SELECT id, grants_required FROM organization WHERE id = ANY($1)";
+const MODES: &str =
+    "SELECT id, grants_required, mode_switched_at FROM organization WHERE id = ANY($1)";
 const GRANTS: &str = "SELECT g.device_id, g.no, g.id, g.member_id, g.max_count, g.used, g.not_before, g.not_after, \
      g.delivered_at, g.end_requested_at, g.ended_at, g.exhausted_at FROM use_grant g \
      JOIN (SELECT DISTINCT * FROM UNNEST($1::bigint[], $2::bigint[]) AS k (device_id, no)) k \
@@ -52,7 +53,13 @@ pub(super) async fn contexts(
         .bind(organizations)
         .fetch_all(&mut **tx)
         .await?;
-    let modes: HashMap<Uuid, bool> = modes.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let modes: HashMap<Uuid, UseModes> = modes
+        .iter()
+        .map(|row| {
+            let modes = organization::modes(row.get(1), row.get(2)).map_err(Failure::Store)?;
+            Ok((row.get(0), modes))
+        })
+        .collect::<Result<_, Failure>>()?;
     let logs = sqlx::query(LOGS)
         .bind(&devices)
         .bind(&epochs)
@@ -70,13 +77,14 @@ pub(super) async fn contexts(
             continue;
         };
         let organization: Option<Uuid> = row.get(1);
-        let required = organization.and_then(|id| modes.get(&id)).copied();
+        let known = organization.and_then(|id| modes.get(&id)).cloned();
         let context = Context {
             organization,
-            mode: UseMode::from_switch(required.unwrap_or(true)),
+            modes: known.unwrap_or_else(|| UseModes::always(UseMode::GrantsRequired)),
             lock: row.get::<Option<i64>, _>(2).map(|issued| LockSpan {
                 issued_at: Millis(issued),
                 applied_at: row.get::<Option<i64>, _>(3).map(Millis),
+                lifted_at: row.get::<Option<i64>, _>(4).map(Millis),
             }),
             log: logs.remove(&(device, epoch)),
         };

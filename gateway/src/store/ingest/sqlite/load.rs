@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use sealgate_domain::{
     Millis,
     grant::Grant,
-    organization::UseMode,
+    organization::{UseMode, UseModes},
     stamp::{Cursor, Hash, LockSpan},
 };
 use uuid::Uuid;
@@ -17,11 +17,11 @@ use crate::store::{
         IngestBatch,
         decide::{Context, Grants, Log, NamedGrant},
     },
-    log,
+    log, organization,
 };
 
 const LOAD: &str = "SELECT d.organization_id, o.grants_required, d.lock_issued_at, d.lock_applied_at, \
-     l.next_seq, l.head, l.state, l.last_at FROM device d \
+     d.lock_lifted_at, o.mode_switched_at, l.next_seq, l.head, l.state, l.last_at FROM device d \
      LEFT JOIN organization o ON o.id = d.organization_id \
      LEFT JOIN device_log l ON l.device_id = d.id AND l.epoch = ?2 WHERE d.id = ?1";
 const GRANT: &str = "SELECT id, member_id, max_count, used, not_before, not_after, delivered_at, \
@@ -37,12 +37,14 @@ pub(super) fn context(
         .query_row(params![batch.device.to_key(), batch.epoch], |row| {
             let issued: Option<i64> = row.get(2)?;
             let applied: Option<i64> = row.get(3)?;
+            let lifted: Option<i64> = row.get(4)?;
             Ok(Context {
                 organization: uuid(row, 0)?,
-                mode: UseMode::from_switch(row.get::<_, Option<bool>>(1)?.unwrap_or(true)),
+                modes: modes(row)?,
                 lock: issued.map(|issued| LockSpan {
                     issued_at: Millis(issued),
                     applied_at: applied.map(Millis),
+                    lifted_at: lifted.map(Millis),
                 }),
                 log: log_of(row, batch.epoch)?,
             })
@@ -54,19 +56,32 @@ fn uuid(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Uuid>> {
     Ok(row.get::<_, Option<[u8; 16]>>(at)?.map(Uuid::from_bytes))
 }
 
+/// A device nobody has needs grants.
+fn modes(row: &Row<'_>) -> rusqlite::Result<UseModes> {
+    let (Some(required), Some(switched)) = (
+        row.get::<_, Option<bool>>(1)?,
+        row.get::<_, Option<String>>(5)?,
+    ) else {
+        return Ok(UseModes::always(UseMode::GrantsRequired));
+    };
+    organization::modes(required, &switched).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
 fn log_of(row: &Row<'_>, epoch: u32) -> rusqlite::Result<Option<Log>> {
-    let Some(next) = row.get::<_, Option<i64>>(4)? else {
+    let Some(next) = row.get::<_, Option<i64>>(6)? else {
         return Ok(None);
     };
-    let state: String = row.get(6)?;
+    let state: String = row.get(8)?;
     Ok(Some(Log {
         cursor: Cursor {
             epoch,
             next: number(next),
-            head: row.get::<_, Hash>(5)?,
+            head: row.get::<_, Hash>(7)?,
         },
         audit: state != log::OK,
-        last_at: row.get::<_, Option<i64>>(7)?.map(Millis),
+        last_at: row.get::<_, Option<i64>>(9)?.map(Millis),
     }))
 }
 
