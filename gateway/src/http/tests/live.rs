@@ -70,6 +70,7 @@ async fn a_stream_shows_what_was_and_what_comes() {
     let doing = async {
         tokio::task::yield_now().await;
         world.member(&organization).await;
+        world.sequence().await;
         let head = world.app.newest_position().await.unwrap();
         world.app.wake.numbered(head);
     };
@@ -110,6 +111,7 @@ async fn a_long_poll_shows_the_same_events() {
     let doing = async {
         tokio::task::yield_now().await;
         world.member(&organization).await;
+        world.sequence().await;
         world.app.wake.numbered(after + 1);
     };
     let (page, ()) = tokio::join!(world.get(&path), doing);
@@ -183,6 +185,7 @@ async fn one_more(world: &World, organization: &str, phone: &str) {
     let body = json!({"name": "Li Na", "phone": phone});
     let answer = world.post(&path, body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
+    world.sequence().await;
     let head = world.app.newest_position().await.unwrap();
     world.app.wake.numbered(head);
 }
