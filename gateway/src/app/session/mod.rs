@@ -4,7 +4,6 @@
 
 use sealgate_domain::{
     DeviceId, Millis, OrganizationId,
-    command::Op,
     device::Life,
     stamp::{Cursor, Hash},
 };
@@ -14,16 +13,16 @@ use super::{
     command::{Ready, audit},
     effect, key_set,
 };
-use crate::store::{
-    self, Event, Lane, StoreError, Topic, Tx, command::Row as CommandRow, device, report,
-};
+use crate::store::{self, Event, Lane, StoreError, Topic, Tx, device, report};
 
 mod certificate;
 mod hello;
 mod presence;
+mod standing;
 
 use hello::hello;
 use presence::presence;
+use standing::{Known, standing};
 
 /// A device's row of the fleet table, as every session is checked against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -366,36 +365,6 @@ impl App {
         }
         Ok(renewed)
     }
-}
-
-/// What a device is known to have.
-#[derive(Clone, Copy)]
-struct Known {
-    locked: bool,
-    key_set: u32,
-}
-
-/// A lease would let the device go on although a lock or an end waits for it: none before these are applied.
-async fn standing(
-    r: &store::Reader,
-    device: &device::Row,
-    known: Known,
-    live: &[CommandRow],
-    now: Millis,
-) -> Result<Standing, StoreError> {
-    let state = device.state()?;
-    let waits = live
-        .iter()
-        .any(|row| row.op == Op::Lock.as_str() || row.op == Op::End.as_str());
-    let lock_waits = device.desired_locked && !known.locked;
-    let open = store::grant::open_of(r, device.key()).await?;
-    Ok(Standing {
-        life: state.life,
-        generation: state.generation,
-        lease: !matches!(state.life, Life::Suspended | Life::Retired) && !waits && !lock_waits,
-        grant_open: open.iter().any(|grant| grant.not_after > now.0),
-        key_set: known.key_set,
-    })
 }
 
 /// Takes a device out of use, once.
