@@ -21,6 +21,7 @@ struct Flags {
     front: AtomicBool,
     bus: AtomicBool,
     store: AtomicBool,
+    signer: AtomicBool,
     draining: CancellationToken,
     probe_after: AtomicU64,
 }
@@ -34,6 +35,8 @@ pub struct Report {
     pub bus: bool,
     /// The last write to the database succeeded.
     pub store: bool,
+    /// The signer answered when last asked. Without it records are still taken, so it does not decide readiness.
+    pub signer: bool,
     /// Shutting down.
     pub draining: bool,
 }
@@ -60,6 +63,11 @@ impl Readiness {
     /// The database takes writes, or does not.
     pub fn set_store(&self, up: bool) {
         self.flags.store.store(up, Ordering::Relaxed);
+    }
+
+    /// The signer answers, or does not.
+    pub fn set_signer(&self, up: bool) {
+        self.flags.signer.store(up, Ordering::Relaxed);
     }
 
     /// Is it time to ask the database again? At most once a second, however often others ask us.
@@ -92,6 +100,7 @@ impl Readiness {
             front: self.flags.front.load(Ordering::Relaxed),
             bus: self.flags.bus.load(Ordering::Relaxed),
             store: self.flags.store.load(Ordering::Relaxed),
+            signer: self.flags.signer.load(Ordering::Relaxed),
             draining: self.flags.draining.is_cancelled(),
         }
     }

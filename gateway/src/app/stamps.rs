@@ -98,6 +98,13 @@ pub struct Abnormal {
     pub newest: i64,
 }
 
+/// The name of a class of abnormal use.
+#[must_use]
+pub fn abnormal_name(class: i32) -> Option<&'static str> {
+    let kind = sealgate_codec::abnormal::AbnormalKind::from_number(u8::try_from(class).ok()?)?;
+    Some(kind.label())
+}
+
 impl App {
     /// Stamp records by the time they were made, newest first, behind `before`.
     ///

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::orders::Command;
+use crate::app::orders::{Command, Waits, error_name};
 
 use super::{
     Api,
@@ -30,8 +30,15 @@ pub(crate) struct CommandView {
     /// or `superseded`.
     #[schema(example = "pending")]
     state: String,
+    /// Whose move is next: `signer` (the seal is connected, the command is not signed yet) or `seal` (it has to connect
+    /// or to answer); null when the command is over.
+    #[schema(example = "seal")]
+    waiting_for: Option<&'static str>,
     /// The device's reason to reject it, as SL/1 numbers it.
     error_code: Option<i32>,
+    /// The name of that reason.
+    #[schema(example = "unbound")]
+    error_name: Option<String>,
     /// Times it was handed to a session.
     attempts: i32,
     /// Who ordered it.
@@ -45,9 +52,11 @@ pub(crate) struct CommandView {
     applied_at: Option<Time>,
 }
 
-impl From<Command> for CommandView {
-    fn from(command: Command) -> Self {
+impl CommandView {
+    fn of(command: Command, connected: bool) -> Self {
         Self {
+            waiting_for: Waits::of(&command, connected).map(Waits::as_str),
+            error_name: command.error_code.and_then(error_name),
             id: command.id,
             device: DeviceRef(command.device()),
             op: command.op,
@@ -65,9 +74,11 @@ impl From<Command> for CommandView {
 }
 
 /// 202 with the command and its address.
-pub(crate) fn ordered(command: Command) -> Response {
+pub(crate) async fn ordered(api: &Api, command: Command) -> Response {
     let path = path(command.key());
-    accepted(&path, CommandView::from(command))
+    // The order stands: not knowing whether the seal is here must not turn the answer into a failure.
+    let connected = api.app.has_session(command.device()).await.unwrap_or(false);
+    accepted(&path, CommandView::of(command, connected))
 }
 
 /// The address of a command.
@@ -96,7 +107,8 @@ pub(crate) async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Json<CommandView>, Problem> {
     let command = api.app.command(&actor, CommandId(id)).await?;
-    Ok(Json(command.into()))
+    let connected = api.app.has_session(command.device()).await?;
+    Ok(Json(CommandView::of(command, connected)))
 }
 
 /// List a device's commands, newest first.
@@ -118,5 +130,6 @@ pub(crate) async fn list(
         .commands(&actor, device, before.map(CommandId), limit + 1)
         .await?;
     let page = api.cursors.page(&listing, found, limit, |row| row.id);
-    Ok(Json(page.map(CommandView::from)))
+    let connected = api.app.has_session(device).await?;
+    Ok(Json(page.map(|row| CommandView::of(row, connected))))
 }

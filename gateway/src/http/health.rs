@@ -14,7 +14,7 @@ use super::Api;
 /// Whether this node should get traffic.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReadyView {
-    /// All of the below.
+    /// Store, front and bus work, and it is not shutting down.
     ready: bool,
     /// The database takes writes.
     store: bool,
@@ -22,6 +22,9 @@ pub(crate) struct ReadyView {
     front: bool,
     /// Committed events reach the bus.
     bus: bool,
+    /// The signer answered when last asked. A warning only: without it no command goes out and no lease is renewed,
+    /// but records are taken.
+    signer: bool,
     /// Shutting down.
     draining: bool,
 }
@@ -44,6 +47,7 @@ pub(crate) async fn ready(State(api): State<Api>) -> Response {
         store: report.store,
         front: report.front,
         bus: report.bus,
+        signer: report.signer,
         draining: report.draining,
     };
     if view.ready {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::stamps::{Facts, Stamp, StampFilter};
+use crate::app::stamps::{Facts, Stamp, StampFilter, abnormal_name};
 
 use super::{
     Api,
@@ -47,6 +47,9 @@ pub(crate) struct StampView {
     facts: FactsView,
     /// Class of abnormal use, 1 to 10 (REC-6).
     abnormal: Option<i32>,
+    /// The name of that class.
+    #[schema(example = "over count")]
+    abnormal_name: Option<&'static str>,
     /// The nearest reported charge, in percent.
     battery: Option<i32>,
     received_at: Time,
@@ -126,6 +129,7 @@ impl From<Stamp> for StampView {
             position: PositionView::read(stamp.lat_e7, stamp.lon_e7, stamp.accuracy),
             facts: Facts::read(stamp.facts).into(),
             abnormal: stamp.abnormal,
+            abnormal_name: stamp.abnormal.and_then(abnormal_name),
             battery: stamp.battery,
             received_at: Time::at(stamp.received_at),
             corrected_at: Time::at(stamp.corrected_at),

@@ -11,6 +11,7 @@ mod key_set;
 mod notices;
 mod outbox;
 mod retention;
+mod signer;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -101,6 +102,7 @@ impl Jobs {
             timed("retention", retention::PERIOD),
             retention::round,
         );
+        jobs.run(parts, timed("signer", signer::PERIOD), signer::round);
         jobs.follow(parts, "bus", outbox::publish);
         jobs.follow(parts, "notices", notices::send);
         jobs.follow(parts, "fleet", fleet::watch);

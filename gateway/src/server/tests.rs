@@ -36,6 +36,13 @@ async fn a_gateway_starts_says_where_it_is_and_stops_in_order() {
     assert_eq!(told["front"], running.front_addr.to_string());
     let (status, body) = get(running.http_addr, "/readyz").await;
     assert_eq!(status, 200, "{body}");
+    while !get(running.http_addr, "/readyz")
+        .await
+        .1
+        .contains("\"signer\":true")
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let (status, metrics) = get(running.http_addr, "/metrics").await;
     assert_eq!(status, 200);
     assert!(

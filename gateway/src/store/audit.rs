@@ -83,6 +83,27 @@ impl Tx {
     }
 }
 
+/// The newest row about a device with one of these actions.
+///
+/// # Errors
+/// The database.
+pub async fn newest_of(
+    r: &Reader,
+    device: DeviceId,
+    organization: Option<OrganizationId>,
+    actions: &[&str],
+) -> Result<Option<Row>, StoreError> {
+    let mut query = table::Entity::find()
+        .filter(table::Column::DeviceId.eq(device.to_key()))
+        .filter(table::Column::Action.is_in(actions.iter().copied()))
+        .order_by_desc(table::Column::Id)
+        .limit(1);
+    if let Some(organization) = organization {
+        query = query.filter(table::Column::OrganizationId.eq(organization.0));
+    }
+    Ok(query.one(r).await?)
+}
+
 /// The newest rows first, before row `before`.
 ///
 /// # Errors

@@ -18,7 +18,9 @@ use sealgate_domain::{
 };
 use serde_json::{Value, json};
 
-use crate::store::{Lane, Reader, Topic, Tx, command::Row as Command, device, grant, report};
+use crate::store::{
+    Lane, Reader, Topic, Tx, audit, command::Row as Command, device, grant, report,
+};
 
 use super::{
     Actor, App, AppError, Change,
@@ -44,6 +46,8 @@ pub struct DeviceShown {
     pub report: Option<Report>,
     /// What its screen says (DEV-2).
     pub screen: Screen,
+    /// Why it is suspended; only filled in for a device that is shown by itself.
+    pub suspended_reason: Option<String>,
 }
 
 /// What to change; `None` stays.
@@ -123,8 +127,13 @@ impl App {
     }
 
     pub(super) async fn show(&self, row: Device) -> Result<DeviceShown, AppError> {
-        let rows = shown(&self.store.read(), vec![row], self.clock.now()).await?;
-        rows.into_iter().next().ok_or(AppError::NotFound("device"))
+        let reader = self.store.read();
+        let rows = shown(&reader, vec![row], self.clock.now()).await?;
+        let mut shown = rows.into_iter().next();
+        if let Some(shown) = &mut shown {
+            shown.suspended_reason = suspended_reason(&reader, &shown.device).await?;
+        }
+        shown.ok_or(AppError::NotFound("device"))
     }
 }
 
@@ -235,6 +244,7 @@ async fn shown(r: &Reader, rows: Vec<Device>, now: Millis) -> Result<Vec<DeviceS
                 device,
                 report,
                 screen,
+                suspended_reason: None,
             })
         })
         .collect()
@@ -261,6 +271,18 @@ fn facts(
         grant: grant.map(|grant| grant.state().state(now)),
         fingerprint: grant.is_some_and(|grant| grant.flags().has(Flags::FINGERPRINT)),
     })
+}
+
+/// What the audit gives as the reason, by people or by the platform.
+async fn suspended_reason(r: &Reader, device: &Device) -> Result<Option<String>, AppError> {
+    if device.state()?.life != rules::Life::Suspended {
+        return Ok(None);
+    }
+    let actions = ["device.suspend", "device.suspended"];
+    let row = audit::newest_of(r, device.key(), device.organization(), &actions).await?;
+    let detail = row.and_then(|row| row.detail);
+    let reason = detail.as_ref().and_then(|detail| detail["reason"].as_str());
+    Ok(reason.filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
 /// A reason people give, trimmed.

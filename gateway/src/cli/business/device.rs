@@ -26,10 +26,12 @@ const COLUMNS: [Column; 8] = [
     ("LAST CONTACT", "last_contact_at"),
 ];
 
-const COMMANDS: [Column; 6] = [
+const COMMANDS: [Column; 8] = [
     ("ID", "id"),
     ("OP", "op"),
     ("STATE", "state"),
+    ("WAITS FOR", "waiting_for"),
+    ("ERROR", "error_name"),
     ("CREATED", "created_at"),
     ("APPLIED", "applied_at"),
     ("BY", "created_by"),

@@ -73,35 +73,47 @@ async fn follow(
         tokio::time::sleep(LOOK).await;
         command = api.get(&format!("commands/{}", segment(&id)), &[]).await?;
     }
-    let state = text(&command, "state").to_owned();
-    let sentence = match state.as_str() {
-        "applied" => format!("{}: done", text(&command, "op")),
-        "pending" => format!(
-            "{}: waits for the seal to connect (command {id})",
-            text(&command, "op")
-        ),
-        _ => format!("{}: {state} (command {id})", text(&command, "op")),
-    };
-    out.done(&sentence, &command)?;
-    match state.as_str() {
-        "rejected" | "expired" | "superseded" => {
-            let code = command.get("error_code").and_then(Value::as_u64);
-            let code = code.map_or_else(String::new, |code| format!(", error 0x{code:04x}"));
-            Err(Failure::new(
-                Exit::Conflict,
-                format!("the command is {state}{code}"),
-            ))
-        }
-        _ if wait.is_some() && !is_over(&command) => {
-            Err(
-                Failure::new(Exit::Unreachable, "the seal has not answered yet").hint(format!(
-                    "the order stands; `sealgate device commands {}` shows it",
-                    text(&command, "device")
-                )),
-            )
-        }
+    out.done(&sentence(&command), &command)?;
+    let state = text(&command, "state");
+    match state {
+        "rejected" | "expired" | "superseded" => Err(Failure::new(
+            Exit::Conflict,
+            format!("the command is {state}{}", error(&command)),
+        )),
+        _ if wait.is_some() && !is_over(&command) => Err(late(&command)),
         _ => Ok(()),
     }
+}
+
+/// How far a command has come, for people.
+fn sentence(command: &Value) -> String {
+    let (op, id) = (text(command, "op"), text(command, "id"));
+    match (text(command, "state"), text(command, "waiting_for")) {
+        ("applied", _) => format!("{op}: done"),
+        ("pending", "signer") => format!("{op}: waits to be signed (command {id})"),
+        ("pending", _) => format!("{op}: waits for the seal to connect (command {id})"),
+        (state, _) => format!("{op}: {state} (command {id})"),
+    }
+}
+
+/// The seal's reason, by number and name.
+fn error(command: &Value) -> String {
+    let code = command.get("error_code").and_then(Value::as_u64);
+    code.map_or_else(String::new, |code| {
+        format!(", error 0x{code:04x} ({})", text(command, "error_name"))
+    })
+}
+
+/// It is not over and the waiting is.
+fn late(command: &Value) -> Failure {
+    if text(command, "waiting_for") == "signer" {
+        return Failure::new(Exit::Unreachable, "the command is not signed yet")
+            .hint("the order stands; does the signer run? `/readyz` and the gateway's log say so");
+    }
+    Failure::new(Exit::Unreachable, "the seal has not answered yet").hint(format!(
+        "the order stands; `sealgate device commands {}` shows it",
+        text(command, "device")
+    ))
 }
 
 fn is_over(command: &Value) -> bool {
@@ -114,6 +126,16 @@ fn is_over(command: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pending_command_says_whom_it_waits_for_and_a_refused_one_why() {
+        let pending = |whom: &str| json!({"id": "1", "op": "unlock", "state": "pending", "waiting_for": whom});
+        assert!(sentence(&pending("signer")).contains("to be signed"));
+        assert!(sentence(&pending("seal")).contains("the seal to connect"));
+        let refused = json!({"error_code": 0x0302, "error_name": "unbound"});
+        assert_eq!(error(&refused), ", error 0x0302 (unbound)");
+        assert_eq!(error(&json!({"error_code": null})), "");
+    }
 
     #[test]
     fn ids_can_not_leave_their_place_in_the_path() {

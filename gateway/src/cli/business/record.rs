@@ -16,13 +16,14 @@ use crate::cli::{
     table::Column,
 };
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     ("DEVICE", "device"),
     ("SEQ", "seq"),
     ("TIME", "corrected_at"),
     ("N", "n"),
     ("MEMBER", "member"),
     ("ABNORMAL", "abnormal"),
+    ("NAME", "abnormal_name"),
     ("LAT", "position.lat"),
     ("LON", "position.lon"),
 ];

@@ -72,7 +72,7 @@ macro_rules! orders {
             MaybeBody(body): MaybeBody<ReasonBody>,
         ) -> Result<Response, Problem> {
             let order = api.app.$method(&actor, id, &body.reason).await?;
-            Ok(command::ordered(order))
+            Ok(command::ordered(&api, order).await)
         }
     )+ };
 }
@@ -146,7 +146,7 @@ pub(crate) async fn bind(
     MaybeBody(body): MaybeBody<BindBody>,
 ) -> Result<Response, Problem> {
     let order = api.app.bind_device(&actor, id, body.name).await?;
-    Ok(command::ordered(order))
+    Ok(command::ordered(&api, order).await)
 }
 
 /// Switch offline mode; needs a grant, the owner's code and a live session (OFF-1).
@@ -164,5 +164,5 @@ pub(crate) async fn offline_mode(
         .app
         .set_offline_mode(&actor, id, body.enabled, &body.code)
         .await?;
-    Ok(command::ordered(order))
+    Ok(command::ordered(&api, order).await)
 }

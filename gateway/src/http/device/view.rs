@@ -20,6 +20,10 @@ pub(crate) struct DeviceView {
     /// `manufactured`, `not_delivered`, `unbound`, `bound`, `suspended` or `retired`.
     #[schema(example = "bound")]
     life: String,
+    /// Why it is suspended: what people gave as the reason, or `log_fork`, `counter_rollback` or `two_seals`. Null
+    /// when it is not suspended, when no reason was given, and in lists.
+    #[schema(example = json!(null))]
+    suspended_reason: Option<String>,
     organization: Option<Uuid>,
     /// Times it was unbound.
     generation: i64,
@@ -127,6 +131,7 @@ impl From<DeviceShown> for DeviceView {
             device,
             report,
             screen,
+            suspended_reason,
         } = shown;
         let known = report.as_ref();
         Self {
@@ -149,6 +154,7 @@ impl From<DeviceShown> for DeviceView {
             name: device.name,
             note: device.note,
             life: device.life,
+            suspended_reason,
             organization: device.organization_id,
             generation: device.generation,
             revoked_at: Time::opt(device.revoked_at),

@@ -57,6 +57,7 @@ async fn health_metrics_and_readiness_answer_without_a_token() {
     assert_eq!(ready.body["store"], true);
     world.app.readiness.set_front(true);
     world.app.readiness.set_bus(true);
+    assert_eq!(get("/readyz").await.body["signer"], false, "a warning only");
     assert_eq!(get("/readyz").await.status, 200);
     world.app.readiness.drain();
     let draining = get("/readyz").await;

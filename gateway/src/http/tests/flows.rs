@@ -184,6 +184,11 @@ async fn a_lock_waits_for_a_device_that_is_off() {
     let locked = world.act(device, "lock", json!({"reason": "lost"})).await;
     assert_eq!(locked.status, 202, "{}", locked.text);
     assert_eq!(locked.body["expires_at"], Value::Null);
+    assert_eq!(locked.body["waiting_for"], "seal");
+    world.connect(device, true).await;
+    let order = format!("/api/v1/commands/{}", locked.id());
+    assert_eq!(world.get(&order).await.body["waiting_for"], "signer");
+    world.connect(device, false).await;
     let shown = world.get(&format!("/api/v1/devices/{device}")).await;
     assert_eq!(shown.body["lock"]["desired"], true);
     assert_eq!(shown.body["lock"]["reported"], Value::Null);
@@ -488,12 +493,16 @@ async fn staff_suspend_resume_retire_and_revoke() {
     let act = |what: &'static str| world.act(device, what, json!({"reason": "test"}));
     assert_eq!(act("suspend").await.body["life"], "suspended");
     assert_eq!(changed.recv().await.unwrap(), id(device));
+    let path = format!("/api/v1/devices/{device}");
+    assert_eq!(world.get(&path).await.body["suspended_reason"], "test");
     act("suspend").await.refused(409, "device_suspended");
     assert_eq!(act("lock").await.status, 202, "a lost seal can be locked");
     act("refresh-position")
         .await
         .refused(409, "device_suspended");
-    assert_eq!(act("resume").await.body["life"], "bound");
+    let resumed = act("resume").await;
+    assert_eq!(resumed.body["life"], "bound");
+    assert_eq!(resumed.body["suspended_reason"], Value::Null);
     act("retire").await.refused(409, "device_still_bound");
     act("suspend").await;
     let revoked = act("revoke").await;
@@ -502,6 +511,7 @@ async fn staff_suspend_resume_retire_and_revoke() {
         .get(&format!("/api/v1/devices/{device}/commands"))
         .await;
     assert_eq!(commands.body["items"][0]["state"], "expired");
+    assert_eq!(commands.body["items"][0]["waiting_for"], Value::Null);
     assert_eq!(act("retire").await.body["life"], "retired");
     act("resume").await.refused(409, "device_retired");
 }
@@ -658,6 +668,7 @@ async fn stamps_are_listed_newest_first_and_by_filter() {
     assert_eq!(stamp["grant"], Value::Null);
     let abnormal = world.get("/api/v1/stamps?abnormal=true").await;
     assert_eq!(seqs(&abnormal), [2]);
+    assert_eq!(abnormal.body["items"][0]["abnormal_name"], "no grant");
     assert!(seqs(&world.get("/api/v1/stamps?class=4").await).is_empty());
     let from = "2026-11-22T12:00:00.004Z";
     assert_eq!(
