@@ -140,6 +140,7 @@ async fn fleet(args: FleetArgs) -> anyhow::Result<bool> {
     if let (Some(api), Some(token)) = (&args.api, &args.token) {
         provision(&fleet, &args.devices, &Platform::new(api, token)?).await?;
     }
+    let before = Report::of(&fleet.truths().await).sessions;
     let bar = progress(args.duration);
     tokio::select! {
         () = play(fleet.seals(), args.scenario, args.duration, seed) => {}
@@ -148,6 +149,7 @@ async fn fleet(args: FleetArgs) -> anyhow::Result<bool> {
     }
     settle(&fleet, &bar, args.drain).await;
     bar.finish_and_clear();
+    let fault = last_fault(&fleet).await;
     let truths = fleet.stop().await;
     let report = Report::of(&truths);
     if let Some(path) = args.truth {
@@ -155,6 +157,7 @@ async fn fleet(args: FleetArgs) -> anyhow::Result<bool> {
         fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let complete = report.unacknowledged == 0;
+    let met = report.sessions > before;
     let summary = Summary {
         scenario: format!("{:?}", args.scenario),
         seed,
@@ -163,6 +166,10 @@ async fn fleet(args: FleetArgs) -> anyhow::Result<bool> {
     let text = serde_json::to_string_pretty(&summary)?;
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{text}")?;
+    if !met {
+        let fault = fault.unwrap_or_else(|| "the platform never answered".to_owned());
+        bail!("no seal had a session with {}: {fault}", args.server);
+    }
     Ok(complete)
 }
 
@@ -183,6 +190,18 @@ async fn provision(fleet: &Fleet, devices: &Path, platform: &Platform) -> anyhow
     eprintln!("binding them");
     platform.bind(&names).await?;
     Ok(())
+}
+
+/// What the first seal that has something to say says of its connection.
+async fn last_fault(fleet: &Fleet) -> Option<String> {
+    for seal in fleet.seals() {
+        if let Ok(view) = seal.view().await
+            && view.fault.is_some()
+        {
+            return view.fault;
+        }
+    }
+    None
 }
 
 /// Refreshes the bar until dropped.

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Data folder looked at when none is given.
-const DATA: &str = "sealgate-data";
+pub(super) const DATA: &str = "sealgate-data";
 /// Items asked for at a time.
 const PAGE: usize = 200;
 /// Longest wait for an answer that is not a long poll.
@@ -215,6 +215,8 @@ async fn read(response: reqwest::Response) -> Result<Value, Failure> {
 fn refused(status: StatusCode, problem: &Value) -> Failure {
     let exit = match status.as_u16() {
         400 => Exit::Usage,
+        // A value that can not be read is the same mistake in a body as in a path.
+        422 if problem.get("code").and_then(Value::as_str) == Some("invalid_body") => Exit::Usage,
         401 | 403 | 422 => Exit::Refused,
         404 | 410 => Exit::NotFound,
         409 | 412 | 428 => Exit::Conflict,
@@ -245,6 +247,7 @@ fn refused(status: StatusCode, problem: &Value) -> Failure {
         (401, _) => failure.hint("give a valid token with --token or SEALGATE_TOKEN; make one with `sealgate token create`"),
         (403, _) => failure.hint("`sealgate token create --scope ...` makes a token that may do this"),
         (412 | 428, _) => failure.hint("it was changed meanwhile; look at it and try again"),
+        (_, Some("grants_not_required")) => failure.hint("to count and limit stamps, switch grants on: `sealgate org set ORG --grants-required true`"),
         (_, Some("device_offline")) => failure.hint("the seal must be switched on and connected for this"),
         _ => failure,
     }
@@ -275,7 +278,8 @@ fn admin_token(data: &Path) -> Result<String, Failure> {
     match std::fs::read_to_string(&file) {
         Ok(token) => Ok(token.trim().to_owned()),
         Err(_) => Err(Failure::new(Exit::Refused, "no token given").hint(format!(
-            "give one with --token or SEALGATE_TOKEN ({} does not exist)",
+            "give one with --token or SEALGATE_TOKEN ({} does not exist); the first one is made on the gateway's machine: \
+             `sealgate token create ops --admin --local --config sealgate.toml`",
             file.display()
         ))),
     }
@@ -300,6 +304,19 @@ mod tests {
         );
         let failure = refused(StatusCode::NOT_FOUND, &Value::Null);
         assert_eq!(failure.exit, Exit::NotFound);
+        let unread =
+            json!({"code": "invalid_body", "errors": [{"field": "from", "message": "no time"}]});
+        assert_eq!(
+            refused(StatusCode::UNPROCESSABLE_ENTITY, &unread).exit,
+            Exit::Usage
+        );
+        let free = json!({"code": "grants_not_required", "rule": "USE-15"});
+        let failure = refused(StatusCode::CONFLICT, &free);
+        assert!(
+            failure
+                .to_string()
+                .contains("org set ORG --grants-required true")
+        );
         assert_eq!(
             refused(StatusCode::CONFLICT, &json!({"code": "device_offline"})).exit,
             Exit::Conflict

@@ -64,6 +64,12 @@ impl Failure {
         self
     }
 
+    /// Names what it is about.
+    pub(super) fn about(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// An error with all its causes in one line.
     pub(super) fn of(exit: Exit, error: &dyn std::error::Error) -> Self {
         Self::new(exit, chain(error))

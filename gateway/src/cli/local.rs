@@ -12,12 +12,12 @@ use serde_json::json;
 
 use super::{
     Failure,
-    args::{BrokerArgs, BrokerKind, PrintArgs, SettingsArgs},
+    args::{BrokerArgs, BrokerKind, Global, PrintArgs, SettingsArgs},
     out::Out,
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Config, Sources},
+    config::{Config, ConfigError, Sources},
 };
 
 /// Unix seconds.
@@ -32,17 +32,26 @@ pub(super) fn settings(args: &SettingsArgs, data: Option<&Path>) -> Result<Confi
     Ok(sources.load()?)
 }
 
-pub(super) fn config_check(args: &SettingsArgs, out: &Out) -> Result<(), Failure> {
-    let config = settings(args, None)?;
+pub(super) fn config_check(args: &SettingsArgs, global: &Global, out: &Out) -> Result<(), Failure> {
+    let config = settings(args, global.data.as_deref())?;
+    let problems = config.file_problems();
+    if !problems.is_empty() {
+        let data = std::path::absolute(&config.node.data_dir);
+        let data = data.unwrap_or_else(|_| config.node.data_dir.clone());
+        return Err(Failure::from(ConfigError::Problems(problems)).hint(format!(
+            "relative paths are relative to node.data_dir, which is {}",
+            data.display()
+        )));
+    }
     let facts = json!({"ok": true, "node": config.node.id});
-    out.done("the settings are good", &facts)
+    out.done("the settings and the files they name are good", &facts)
 }
 
-pub(super) fn config_print(args: &PrintArgs, out: &Out) -> Result<(), Failure> {
+pub(super) fn config_print(args: &PrintArgs, global: &Global, out: &Out) -> Result<(), Failure> {
     if args.example {
         return out.text(&Config::example());
     }
-    let config = settings(&args.settings, None)?;
+    let config = settings(&args.settings, global.data.as_deref())?;
     if out.is_json() {
         out.one(&config.to_json_redacted())
     } else {

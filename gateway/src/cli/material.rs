@@ -1,5 +1,7 @@
 //! Keys and certificates: files only, no gateway needed.
 
+use std::path::{Path, PathBuf};
+
 use sealgate_broker_config::{
     DAY,
     ca::FleetCa,
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Exit, Failure,
-    api::Api,
+    api::{Api, DATA},
     args::{CaCommand, Global, IssueArgs, KeyCommand, RenewArgs, RotateArgs},
     business::segment,
     local::now,
@@ -154,19 +156,36 @@ pub(super) fn ca(command: CaCommand, out: &Out) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn issue(args: &IssueArgs, out: &Out) -> Result<(), Failure> {
+/// The folder given, or the one of this name in the data folder.
+fn folder(given: Option<&Path>, name: &str, global: &Global) -> PathBuf {
+    match (given, &global.data) {
+        (Some(given), _) => given.to_owned(),
+        (None, Some(data)) => data.join(name),
+        (None, None) => Path::new(DATA).join(name),
+    }
+}
+
+/// The CA at hand. A second one would not help: a gateway believes in one only.
+fn open_ca(dir: &Path) -> Result<FleetCa, Failure> {
+    FleetCa::open(dir).map_err(|error| {
+        Failure::from(error).hint(
+            "name the folder of the CA the gateway uses with --ca, or its data folder with --data; \
+             only where no gateway has one yet: `sealgate ca init --dir sealgate-data/pki`",
+        )
+    })
+}
+
+pub(super) fn issue(args: &IssueArgs, global: &Global, out: &Out) -> Result<(), Failure> {
     if args.count == 0 {
         return Err(Failure::new(Exit::Usage, "--count must be at least 1"));
     }
-    let ca = FleetCa::open(&args.ca).map_err(|error| {
-        Failure::from(error)
-            .hint("make a development CA with `sealgate ca init --dir pki`, or name one with --ca")
-    })?;
+    let ca = open_ca(&folder(args.ca.as_deref(), "pki", global))?;
+    let keys = folder(args.keys.as_deref(), "keys", global);
     let order = Order {
         count: args.count,
         model: &args.model,
         days: args.days,
-        keys_dir: Some(&args.keys),
+        keys_dir: Some(&keys),
     };
     let bar = progress(Some(args.count as u64), "issuing");
     let issued = device::issue(&ca, &order, &args.out, now(), &mut |done| {
@@ -180,17 +199,17 @@ pub(super) fn issue(args: &IssueArgs, out: &Out) -> Result<(), Failure> {
         _ => format!("{} devices in {}", ids.len(), args.out.display()),
     };
     out.done(&sentence, &facts)?;
-    if !KeyDir::new(&args.keys).exists() {
+    if !KeyDir::new(&keys).exists() {
         eprintln!(
             "note: {} has no key set, so the devices got none",
-            args.keys.display()
+            keys.display()
         );
     }
     Ok(())
 }
 
 pub(super) async fn renew(args: &RenewArgs, global: &Global, out: &Out) -> Result<(), Failure> {
-    let ca = FleetCa::open(&args.ca)?;
+    let ca = open_ca(&folder(args.ca.as_deref(), "pki", global))?;
     let made = now();
     let renewed = device::renew(&ca, &args.out, &args.id, args.days, made)?;
     let body = json!({

@@ -1,6 +1,6 @@
 //! `serve`, `signer`, `migrate`: the commands that run until told to stop, and the one that prepares.
 
-use std::path::PathBuf;
+use std::{io::IsTerminal as _, path::PathBuf};
 
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -67,15 +67,16 @@ pub(super) async fn serve(args: &ServeArgs, data: Option<PathBuf>) -> Result<(),
 /// Says where everything is, and makes the first admin token when there is none.
 async fn announce(config: &Config, running: &crate::server::Running) -> Result<(), Failure> {
     let file = config.under_data("admin.token".as_ref());
-    eprintln!("API      http://{}/docs", running.http_addr);
+    eprintln!("Docs     http://{}/docs", running.http_addr);
     eprintln!("seals    mqtts://{}", running.front_addr);
     eprintln!("events   mqtts://{}", running.business_addr);
     match dev::admin_token(running.app(), &file).await? {
-        Some(token) => eprintln!(
+        // Not into a log: files of standard error are read by more people than this one.
+        Some(token) if std::io::stderr().is_terminal() => eprintln!(
             "token    {token}   (shown once; also in {})",
             file.display()
         ),
-        None => eprintln!("token    in {}", file.display()),
+        _ => eprintln!("token    in {}", file.display()),
     }
     Ok(())
 }
@@ -167,11 +168,11 @@ impl From<ServerError> for Failure {
             _ => Exit::Config,
         };
         let hint = match &error {
-            ServerError::Keys(_) => {
-                Some("make keys with `sealgate key init --dir DIR`, or start with --dev")
-            }
+            ServerError::Keys(_) => Some(
+                "signer.keys_dir names no keys (relative to data_dir); make some with `sealgate key init --dir sealgate-data/keys`, or start with --dev",
+            ),
             ServerError::Front(_) => Some(
-                "make certificates with `sealgate ca init --dir DIR`, name them under [front.tls], or start with --dev",
+                "[front.tls] names the certificates (relative to data_dir); `sealgate config check` tells what is missing, `sealgate ca init --dir sealgate-data/pki` makes some, --dev too",
             ),
             ServerError::Store(_) => Some("is store.url right, and does the database run?"),
             ServerError::Listen { .. } => {

@@ -64,6 +64,15 @@ async fn create_local(
     scopes: Scopes,
     expires_at: Option<Millis>,
 ) -> Result<String, Failure> {
+    if let Some(file) = config.database_file()
+        && !file.exists()
+    {
+        return Err(Failure::new(
+            Exit::Config,
+            format!("there is no database at {}", file.display()),
+        )
+        .hint("name the gateway's settings with --config or its data folder with --data; `sealgate migrate` makes a new database"));
+    }
     let app = server::open_app(config).await?;
     let new = NewToken {
         name: args.name.clone(),

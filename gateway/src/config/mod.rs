@@ -6,6 +6,7 @@
 
 mod check;
 mod devices;
+mod files;
 mod front;
 mod load;
 mod platform;
@@ -89,6 +90,14 @@ impl Config {
         } else {
             self.store.url.clone()
         }
+    }
+
+    /// The database file, if the database is one.
+    #[must_use]
+    pub fn database_file(&self) -> Option<PathBuf> {
+        let url = self.store_url();
+        let path = url.strip_prefix("sqlite://")?;
+        Some(path.split('?').next().unwrap_or(path).into())
     }
 
     /// The file that tells where the running gateway listens.

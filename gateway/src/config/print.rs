@@ -33,8 +33,9 @@ impl Config {
     pub fn example() -> String {
         let mut out = String::from(
             "# Settings of a Sealgate gateway. Every line shows a default; remove the '#' to change it.\n\
+             # Relative paths are relative to node.data_dir, which itself is relative to where the process starts.\n\
              # The same keys can be given as environment variables: SEALGATE__FRONT__LISTEN=0.0.0.0:8883\n\
-             # `sealgate config check` reads the result and tells everything that is wrong with it.\n",
+             # `sealgate config check` reads the result and tells everything that is wrong with it and the files it names.\n",
         );
         for line in Self::default().to_toml_redacted().lines() {
             if line.is_empty() || line.starts_with('[') {

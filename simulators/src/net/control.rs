@@ -44,10 +44,12 @@ pub struct View {
     pub used: u16,
     /// Records the platform has not acknowledged.
     pub unsent: usize,
+    /// Why the last connection failed or ended.
+    pub fault: Option<String>,
 }
 
 impl View {
-    pub(super) fn of(seal: &Seal) -> Self {
+    pub(super) fn of(seal: &Seal, fault: Option<String>) -> Self {
         Self {
             on: seal.is_on(),
             online: seal.is_online(),
@@ -59,6 +61,7 @@ impl View {
             grant: seal.flash().grant.as_ref().map_or(0, |grant| grant.no),
             used: seal.flash().grant.as_ref().map_or(0, |grant| grant.used),
             unsent: seal.unsent(),
+            fault,
         }
     }
 }

@@ -85,6 +85,7 @@ pub struct Driver {
     link: Link,
     cut: bool,
     duplicating: bool,
+    fault: Option<String>,
     topics: [String; 3],
 }
 
@@ -101,6 +102,7 @@ impl Driver {
             link: Link::Down,
             cut: false,
             duplicating: false,
+            fault: None,
             topics: ["u", "t", "w"].map(|kind| format!("s1/{name}/{kind}")),
         }
     }
@@ -248,6 +250,7 @@ impl Driver {
 
     fn broken(&mut self, error: &io::Error) {
         tracing::debug!(device = self.setup.seal.name(), %error, "link lost");
+        self.fault = Some(error.to_string());
         self.lose(Input::LinkLost);
     }
 
@@ -277,7 +280,10 @@ impl Driver {
                     wire.set_keep_alive(seconds, now);
                 }
             }
-            Inbound::Refused => self.lose(Input::LinkRefused),
+            Inbound::Refused => {
+                self.fault = Some("the platform refused the connection (CONNACK)".to_owned());
+                self.lose(Input::LinkRefused);
+            }
             Inbound::Publish { pkid, payload, .. } => {
                 if let Some(pkid) = pkid {
                     wire.acknowledge(pkid);
@@ -302,7 +308,7 @@ impl Driver {
                 let _ = reply.send(());
             }
             Control::View(reply) => {
-                let _ = reply.send(View::of(&self.setup.seal));
+                let _ = reply.send(View::of(&self.setup.seal, self.fault.clone()));
             }
             Control::Truth(reply) => {
                 let _ = reply.send(Box::new(self.setup.seal.truth().clone()));

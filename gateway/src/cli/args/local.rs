@@ -142,12 +142,12 @@ pub(in crate::cli) struct IssueArgs {
     /// Folder for the devices' material and the manifest
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) out: PathBuf,
-    /// Folder of the CA
-    #[arg(long, value_name = "DIR", default_value = "pki")]
-    pub(in crate::cli) ca: PathBuf,
-    /// Folder of the keys whose key set the devices get
-    #[arg(long, value_name = "DIR", default_value = "keys")]
-    pub(in crate::cli) keys: PathBuf,
+    /// Folder of the CA [default: pki in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) ca: Option<PathBuf>,
+    /// Folder of the keys whose key set the devices get [default: keys in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) keys: Option<PathBuf>,
     /// Model
     #[arg(long, default_value = "GL-1")]
     pub(in crate::cli) model: String,
@@ -163,9 +163,9 @@ pub(in crate::cli) struct RenewArgs {
     /// Folder it was issued to
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) out: PathBuf,
-    /// Folder of the CA
-    #[arg(long, value_name = "DIR", default_value = "pki")]
-    pub(in crate::cli) ca: PathBuf,
+    /// Folder of the CA [default: pki in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) ca: Option<PathBuf>,
     /// Life of the certificate
     #[arg(long, default_value_t = 730, value_name = "DAYS")]
     pub(in crate::cli) days: u64,
@@ -173,7 +173,7 @@ pub(in crate::cli) struct RenewArgs {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ConfigCommand {
-    /// Tell everything that is wrong with the settings
+    /// Tell everything that is wrong with the settings, and with the files they name
     Check(SettingsArgs),
     /// Print the settings in force, secrets hidden
     Print(PrintArgs),

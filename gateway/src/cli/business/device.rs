@@ -1,6 +1,6 @@
 //! Seals in the fleet.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use reqwest::Method;
 use sealgate_broker_config::device as material;
@@ -10,7 +10,7 @@ use super::{follow, order, segment};
 use crate::cli::{
     Exit, Failure,
     api::Api,
-    args::{DeviceCommand, Global, ReasonArgs},
+    args::{DeviceCommand, Global, PageArgs, ReasonArgs},
     out::{Out, confirm, progress},
     table::Column,
 };
@@ -168,12 +168,26 @@ async fn settings(id: &str, set: Option<&str>, api: &Api, out: &Out) -> Result<(
     out.done(&format!("{id}: settings ordered"), &answer)
 }
 
-async fn import(
-    manifest: &Path,
-    deliver: Option<&str>,
-    api: &Api,
-    out: &Out,
-) -> Result<(), Failure> {
+/// The devices an organization has; refuses one that does not exist.
+async fn held(api: &Api, organization: &str) -> Result<HashSet<String>, Failure> {
+    let path = format!("organizations/{}", segment(organization));
+    api.get(&path, &[])
+        .await
+        .map_err(|failure| failure.about(&format!("--deliver {organization}")))?;
+    let all = PageArgs {
+        limit: 0,
+        all: true,
+    };
+    let query = [("organization", Some(organization.to_owned()))];
+    let items = api.list("devices", &query, &all).await?;
+    Ok(items
+        .iter()
+        .filter_map(|item| item.get("id")?.as_str().map(str::to_owned))
+        .collect())
+}
+
+/// The devices of a manifest, named itself or by its folder.
+fn listed(manifest: &Path) -> Result<Vec<material::Description>, Failure> {
     let folder = if manifest.is_dir() {
         manifest
     } else {
@@ -183,9 +197,7 @@ async fn import(
         || manifest
             .file_name()
             .is_some_and(|name| name == "manifest.json");
-    let devices = if named {
-        material::read_manifest(folder)?
-    } else {
+    if !named {
         return Err(Failure::new(
             Exit::Usage,
             format!(
@@ -193,7 +205,8 @@ async fn import(
                 manifest.display()
             ),
         ));
-    };
+    }
+    let devices = material::read_manifest(folder)?;
     if devices.is_empty() {
         return Err(Failure::new(
             Exit::NotFound,
@@ -201,6 +214,20 @@ async fn import(
         )
         .hint("issue some with `sealgate device issue --count N --out DIR`"));
     }
+    Ok(devices)
+}
+
+async fn import(
+    manifest: &Path,
+    deliver: Option<&str>,
+    api: &Api,
+    out: &Out,
+) -> Result<(), Failure> {
+    let devices = listed(manifest)?;
+    let held = match deliver {
+        Some(organization) => held(api, organization).await?,
+        None => HashSet::new(),
+    };
     let bar = progress(Some(devices.len() as u64), "importing");
     let (mut added, mut unchanged) = (0, 0);
     for part in devices.chunks(IMPORT) {
@@ -210,9 +237,12 @@ async fn import(
         unchanged += answer.get("unchanged").and_then(Value::as_u64).unwrap_or(0);
         if let Some(organization) = deliver {
             for device in part {
-                let path = format!("devices/{}/deliver", segment(&device.id));
-                api.post(&path, &json!({"organization": organization}))
-                    .await?;
+                if !held.contains(&device.id) {
+                    let path = format!("devices/{}/deliver", segment(&device.id));
+                    api.post(&path, &json!({"organization": organization}))
+                        .await
+                        .map_err(|failure| failure.about(&device.id))?;
+                }
                 bar.inc(1);
             }
         } else {
