@@ -95,6 +95,13 @@ pub(in crate::cli) async fn device(
         DeviceCommand::Settings { id, set } => {
             settings(&id, set.as_deref(), &Api::find(global)?, out).await
         }
+        other => life(other, global, out).await,
+    }
+}
+
+/// Moves in a device's life, and in its log's.
+async fn life(command: DeviceCommand, global: &Global, out: &Out) -> Result<(), Failure> {
+    let (args, verb, done, question) = match &command {
         DeviceCommand::LogReopen {
             id,
             reason,
@@ -106,15 +113,8 @@ pub(in crate::cli) async fn device(
                 &format!("Go on with the log of {id}, whatever is missing?"),
             )?;
             let body = json!({"reason": reason, "from_seq": from_seq, "head": head});
-            act(&id, "log/reopen", &body, "takes records again", global, out).await
+            return act(id, "log/reopen", &body, "takes records again", global, out).await;
         }
-        other => life(other, global, out).await,
-    }
-}
-
-/// Moves in a device's life.
-async fn life(command: DeviceCommand, global: &Global, out: &Out) -> Result<(), Failure> {
-    let (args, verb, done, question) = match &command {
         DeviceCommand::Suspend(args) => (args, "suspend", "suspended", None),
         DeviceCommand::Resume(args) => (args, "resume", "in use again", None),
         DeviceCommand::Retire(args) => (args, "retire", "retired", Some("Retire for ever")),
