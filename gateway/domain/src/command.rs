@@ -238,8 +238,8 @@ impl State {
         )
     }
 
-    /// The state behind an event. The device's word is truth: it may have done what we had given up (its answer was
-    /// late), so *applied* also follows *expired* and *superseded*. Repeats change nothing.
+    /// The state behind an event. The device's word is truth: it may have answered what we had given up (its answer
+    /// was late), so *applied* and *rejected* also follow *expired* and *superseded*. Repeats change nothing.
     ///
     /// # Errors
     /// The order is over, or the event belongs before its state.
@@ -256,7 +256,7 @@ impl State {
             return Ok(self);
         }
         match (self, next) {
-            (Self::Expired | Self::Superseded, Self::Applied) => Ok(next),
+            (Self::Expired | Self::Superseded, Self::Applied | Self::Rejected) => Ok(next),
             _ if self.is_final() => Err(RuleError::CommandOver),
             (Self::Acknowledged, Self::Sent) => Err(RuleError::CommandStateBackwards),
             _ => Ok(next),

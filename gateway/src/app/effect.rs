@@ -4,7 +4,7 @@
 
 use sealgate_domain::{
     GrantId, Millis,
-    command::Event as Step,
+    command::{Event as Step, Op},
     grant::{self, EndReason, Method, Terms},
     organization::UseMode,
 };
@@ -18,6 +18,9 @@ use crate::store::{
     self, Event, Reader, StoreError, Topic, Tx, command::Row, device, grant::Row as GrantRow,
     report,
 };
+
+/// The error code of an order about a grant the device does not hold.
+const NO_GRANT: i32 = 0x0308;
 
 /// The device did what was ordered.
 pub(super) async fn applied(
@@ -90,8 +93,11 @@ pub(super) async fn rejected(
     if row.error_code == Some(key_set::UNKNOWN_KEY) {
         key_set::refused(tx, device, row, now).await?;
     }
-    if let Ok(Order::End { grant, .. }) = Order::from_json(row.args.clone()) {
-        // A grant the device does not hold (any more) has ended.
+    if let Ok(Order::End { grant, .. }) = Order::from_json(row.args.clone())
+        && row.error_code == Some(NO_GRANT)
+    {
+        // A grant the device does not hold (any more) has ended. Refused for another reason, it is still ending, and
+        // its end is ordered again.
         end_grant(tx, device, GrantId(grant), EndReason::Manager, now).await?;
     }
     changed(tx, device, "command_rejected", now).await
@@ -231,6 +237,19 @@ async fn offline_mode_off(
         return Ok(());
     }
     report.offline_mode = Some(false);
+    // It may be over, and the owner told, since the grant's time was.
+    match device.desired_offline {
+        true => offline_mode_over(tx, device, now).await,
+        false => Ok(()),
+    }
+}
+
+/// OFF-1: offline mode is over on the platform, and the owner is told; the device hears of it next.
+pub(super) async fn offline_mode_over(
+    tx: &Tx,
+    device: &mut device::Row,
+    now: Millis,
+) -> Result<(), StoreError> {
     device.desired_offline = false;
     device::save(tx, device).await?;
     tx.audit(audit(device, false, "device.offline_mode_ended", now))
@@ -309,6 +328,11 @@ pub(super) async fn free_use_wanted(
         return Ok(false);
     };
     if organization.use_mode() != UseMode::Free {
+        return Ok(false);
+    }
+    // A device that is being unbound would refuse it for holding a grant.
+    let live = store::command::live_of(r, device.key()).await?;
+    if live.iter().any(|row| row.op == Op::Unbind.as_str()) {
         return Ok(false);
     }
     let newest = store::grant::open_of(r, device.key()).await?.pop();

@@ -24,6 +24,7 @@ pub mod orders;
 pub mod organization;
 pub mod outbox;
 mod readiness;
+mod reconcile;
 pub mod session;
 pub mod stamp;
 pub mod stamps;

@@ -132,17 +132,21 @@ impl Devices {
         })
     }
 
-    /// Hands a signed command to the device's session. False when there is none here: the command waits for HELLO.
+    /// Hands a signed command to the device's session. False when there is none here that has said HELLO, or when it
+    /// has no room: the command waits.
     #[must_use]
     pub fn dispatch(&self, device: DeviceId, command: Outgoing) -> bool {
         let handle = self.host.registry.find(device);
-        handle.is_some_and(|handle| handle.mailbox.push(Note::Command(command)))
+        handle.is_some_and(|handle| {
+            handle.is_greeted() && handle.mailbox.push(Note::Command(command))
+        })
     }
 
-    /// Whether the device has a session on this node.
+    /// Whether the device has a session on this node that takes commands.
     #[must_use]
     pub fn is_live(&self, device: DeviceId) -> bool {
-        self.host.registry.find(device).is_some()
+        let handle = self.host.registry.find(device);
+        handle.is_some_and(|handle| handle.is_greeted())
     }
 
     /// The devices with a session on this node.

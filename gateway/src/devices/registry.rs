@@ -8,7 +8,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -31,10 +31,21 @@ pub(super) struct Handle {
     pub(super) mailbox: Arc<Mailbox>,
     /// Ends it.
     pub(super) cancel: CancellationToken,
+    greeted: Arc<AtomicBool>,
     reason: Arc<OnceLock<CloseReason>>,
 }
 
 impl Handle {
+    /// HELLO was answered: what the device has taken is known, and commands may follow.
+    pub(super) fn greet(&self) {
+        self.greeted.store(true, Ordering::SeqCst);
+    }
+
+    /// Was HELLO answered?
+    pub(super) fn is_greeted(&self) -> bool {
+        self.greeted.load(Ordering::SeqCst)
+    }
+
     /// Ends the session; the first reason given counts.
     pub(super) fn close(&self, reason: CloseReason) {
         // A session that already has a reason is ending for that one.
@@ -142,6 +153,7 @@ impl Registry {
             term: self.next_term(now),
             mailbox: Arc::default(),
             cancel: CancellationToken::new(),
+            greeted: Arc::default(),
             reason: Arc::default(),
         };
         let mut shard = self.shard(device).lock().expect("no panic while held");

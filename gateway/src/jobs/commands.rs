@@ -6,7 +6,7 @@ use super::{Parts, ticket};
 use crate::{
     app::{
         AppError,
-        command::{Ready, Signature, Unsigned},
+        command::{Delivery, Ready, Signature, Unsigned},
     },
     devices::Outgoing,
     signer::{Purpose, SignRequest},
@@ -27,7 +27,7 @@ pub(super) async fn round(parts: Parts) -> Result<(), AppError> {
         let full = unsigned.len() as u64 == BATCH;
         let signed = sign(&parts, &unsigned).await?;
         let ready = parts.app.commands_signed(&signed).await?;
-        dispatch(&parts, ready);
+        dispatch(&parts, ready).await?;
         if !full {
             return Ok(());
         }
@@ -38,13 +38,21 @@ pub(super) async fn round(parts: Parts) -> Result<(), AppError> {
 /// is overdue.
 pub(super) async fn claim(parts: Parts) -> Result<(), AppError> {
     parts.app.expire_commands(BATCH).await?;
-    let ready = parts.app.claim_commands(&parts.node, CLAIMS).await?;
-    dispatch(&parts, ready);
-    Ok(())
+    let ready = parts
+        .app
+        .claim_commands(&parts.node, CLAIMS, |device| parts.devices.is_live(device))
+        .await?;
+    dispatch(&parts, ready).await
 }
 
-fn dispatch(parts: &Parts, ready: Vec<Ready>) {
+/// Hands commands to their sessions. What finds a full mailbox, or no session, waits again.
+async fn dispatch(parts: &Parts, ready: Vec<Ready>) -> Result<(), AppError> {
+    let mut refused = Vec::new();
     for command in ready {
+        let delivery = Delivery {
+            id: command.id,
+            counter: command.counter,
+        };
         let device = command.device;
         let outgoing = Outgoing {
             id: command.id.0,
@@ -54,10 +62,11 @@ fn dispatch(parts: &Parts, ready: Vec<Ready>) {
             cose: Bytes::from(command.ticket),
         };
         if !parts.devices.dispatch(device, outgoing) {
-            // It is marked as sent; the device's next HELLO sends it again.
-            tracing::debug!(%device, "the session ended before its command");
+            refused.push(delivery);
+            tracing::debug!(%device, "no session has room for a command");
         }
     }
+    parts.app.commands_returned(&refused).await
 }
 
 /// One request to the signer for all. What it refuses for good, and what cannot be read, is refused for good.

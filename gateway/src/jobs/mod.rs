@@ -10,6 +10,7 @@ mod free_use;
 mod key_set;
 mod notices;
 mod outbox;
+mod reconcile;
 mod retention;
 mod signer;
 #[cfg(test)]
@@ -96,6 +97,11 @@ impl Jobs {
             parts,
             timed("key_set", poll * key_set::POLLS),
             key_set::round,
+        );
+        jobs.run(
+            parts,
+            timed("reconcile", reconcile::PERIOD),
+            reconcile::round,
         );
         jobs.run(
             parts,

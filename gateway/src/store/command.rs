@@ -1,8 +1,8 @@
 //! Commands: rows first, delivery later.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 use sealgate_domain::{
     CommandId, DeviceId, Millis,
@@ -89,6 +89,19 @@ impl Row {
         }
         Ok(true)
     }
+
+    /// No session took it after it was marked as sent: it waits again. That it was marked stays known, so that a
+    /// device which has it all the same is asked for its answer. `Ok(false)` = it has moved on, nothing changed.
+    ///
+    /// # Errors
+    /// The stored text is no state.
+    pub fn take_back(&mut self) -> Result<bool, StoreError> {
+        let sent = self.state()? == State::Sent;
+        if sent {
+            self.state = State::Pending.as_str().to_owned();
+        }
+        Ok(sent)
+    }
 }
 
 /// One command.
@@ -124,6 +137,70 @@ pub async fn lock_by_counter(
         .filter(table::Column::Counter.eq(i64::from(counter)))
         .lock_exclusive();
     Ok(query.one(&**tx).await?)
+}
+
+/// The newest command of a device among some ops of one domain.
+///
+/// # Errors
+/// The database.
+pub async fn newest_of(
+    r: &Reader,
+    device: DeviceId,
+    domain: Domain,
+    ops: &[Op],
+) -> Result<Option<Row>, StoreError> {
+    let query = table::Entity::find()
+        .filter(table::Column::DeviceId.eq(device.to_key()))
+        .filter(table::Column::Domain.eq(i32::from(domain.number())))
+        .filter(table::Column::Op.is_in(ops.iter().map(|op| op.as_str())))
+        .order_by_desc(table::Column::Counter);
+    Ok(query.one(r).await?)
+}
+
+/// The commands with these counters, one of each domain at most, kept from others until the commit.
+///
+/// # Errors
+/// The database.
+pub async fn lock_by_counters(
+    tx: &Tx,
+    device: DeviceId,
+    counters: [u32; 4],
+) -> Result<Vec<Row>, StoreError> {
+    let mut any = Condition::any();
+    for (domain, counter) in (0i32..).zip(counters).filter(|(_, counter)| *counter > 0) {
+        any = any.add(
+            Condition::all()
+                .add(table::Column::Domain.eq(domain))
+                .add(table::Column::Counter.eq(i64::from(counter))),
+        );
+    }
+    if any.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = table::Entity::find()
+        .filter(table::Column::DeviceId.eq(device.to_key()))
+        .filter(any)
+        .order_by_asc(table::Column::Domain)
+        .lock_exclusive();
+    Ok(query.all(&**tx).await?)
+}
+
+/// Ends that are on their way are superseded by nothing from now on: a newer grant queues behind them.
+///
+/// # Errors
+/// The database.
+pub async fn keep_ends(tx: &Tx, device: DeviceId) -> Result<(), StoreError> {
+    table::Entity::update_many()
+        .col_expr(
+            table::Column::SupersedeKey,
+            Expr::value(Option::<String>::None),
+        )
+        .filter(table::Column::DeviceId.eq(device.to_key()))
+        .filter(table::Column::Op.eq(Op::End.as_str()))
+        .filter(table::Column::EndedAt.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
 }
 
 /// Commands of a device before `before`, newest first.

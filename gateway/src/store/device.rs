@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, JoinType,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use sealgate_domain::{
     DeviceId, Millis, OrganizationId,
@@ -165,6 +165,22 @@ pub async fn list(
         query = query.filter(table::Column::Id.gt(after.to_key()));
     }
     Ok(query.all(r).await?)
+}
+
+/// Devices in offline mode.
+///
+/// # Errors
+/// The database.
+pub async fn in_offline_mode(r: &Reader, limit: u64) -> Result<Vec<DeviceId>, StoreError> {
+    let found: Vec<i64> = table::Entity::find()
+        .select_only()
+        .column(table::Column::Id)
+        .filter(Expr::col(table::Column::DesiredOffline))
+        .limit(limit)
+        .into_tuple()
+        .all(r)
+        .await?;
+    Ok(found.into_iter().map(DeviceId::from_key).collect())
 }
 
 /// Every device has its report row.

@@ -59,6 +59,12 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0007_times.sql"),
         postgres: include_str!("../../migrations/postgres/0007_times.sql"),
     },
+    Migration {
+        version: 8,
+        name: "unsettled",
+        sqlite: include_str!("../../migrations/sqlite/0008_unsettled.sql"),
+        postgres: include_str!("../../migrations/postgres/0008_unsettled.sql"),
+    },
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

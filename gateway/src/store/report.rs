@@ -1,8 +1,9 @@
 //! What devices report, and their presence. Every device has its row from the import on.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::Expr,
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, JoinType, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait as _},
 };
 use sealgate_domain::{DeviceId, Millis, presence::Presence};
 
@@ -107,6 +108,65 @@ pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
         .exec(&**tx)
         .await?;
     Ok(())
+}
+
+/// Devices with a session on `node` that are not as they are wanted: lock, settings, offline mode, grants.
+///
+/// # Errors
+/// The database.
+pub async fn unmatched(
+    r: &Reader,
+    node: &str,
+    now: Millis,
+    limit: u64,
+) -> Result<Vec<DeviceId>, StoreError> {
+    use super::entity::{device, use_grant};
+    let wanted = |column| Expr::col((device::Entity, column));
+    let told = |column| Expr::col((table::Entity, column));
+    let unsettled = use_grant::Entity::find()
+        .select_only()
+        .column(use_grant::Column::DeviceId)
+        .filter(use_grant::Column::EndedAt.is_null())
+        .filter(
+            Condition::any()
+                .add(use_grant::Column::EndRequestedAt.is_not_null())
+                .add(use_grant::Column::DeliveredAt.is_null()),
+        )
+        .filter(
+            Condition::any()
+                .add(use_grant::Column::EndRequestedAt.is_not_null())
+                .add(use_grant::Column::NotAfter.gt(now.0)),
+        )
+        .into_query();
+    let offline = Condition::all()
+        .add(told(table::Column::OfflineMode).eq(true))
+        .add(wanted(device::Column::DesiredOffline).eq(false));
+    let with_device = sea_orm::RelationDef::from(
+        table::Entity::belongs_to(device::Entity)
+            .from(table::Column::DeviceId)
+            .to(device::Column::Id),
+    );
+    let found: Vec<i64> = table::Entity::find()
+        .select_only()
+        .column(table::Column::DeviceId)
+        .join(JoinType::InnerJoin, with_device)
+        .filter(table::Column::Connected.eq(true))
+        .filter(table::Column::Node.eq(node))
+        .filter(
+            Condition::any()
+                .add(told(table::Column::Locked).ne(wanted(device::Column::DesiredLocked)))
+                .add(
+                    told(table::Column::ConfigVersion)
+                        .lt(wanted(device::Column::DesiredConfigVersion)),
+                )
+                .add(offline)
+                .add(table::Column::DeviceId.in_subquery(unsettled)),
+        )
+        .limit(limit)
+        .into_tuple()
+        .all(r)
+        .await?;
+    Ok(found.into_iter().map(DeviceId::from_key).collect())
 }
 
 /// A node starts: none of the sessions it once had is live.

@@ -151,14 +151,19 @@ impl Seal {
         }
     }
 
-    /// A new grant ends the old one, and offline mode with it (OFF-1).
+    /// A new grant ends the old one, and offline mode with it (OFF-1). The grant it holds already, under another
+    /// counter, is the same grant: what was used stays used, and what has ended stays ended.
     fn take_grant(&mut self, ticket: &Ticket, args: &GrantArgs) -> Applied {
         let flags = args.flags;
-        self.flash.offline_mode = false;
+        let held = self.flash.grant.as_ref().filter(|held| held.no == args.no);
+        let (used, ended) = held.map_or((0, false), |held| (held.used, held.ended));
+        if held.is_none() {
+            self.flash.offline_mode = false;
+        }
         self.flash.grant = Some(HeldGrant {
             no: args.no,
             max: args.max,
-            used: 0,
+            used,
             user: args.user,
             not_before: ticket.nbf,
             not_after: ticket.exp,
@@ -170,7 +175,7 @@ impl Seal {
             electronic: args.mode == UseMode::Electronic,
             offline_allowed: flags.has(GrantFlags::OFFLINE_ALLOWED),
             offline_s: args.offline,
-            ended: false,
+            ended,
         });
         if let Some(ram) = &mut self.ram {
             ram.finger_matched = false;

@@ -60,6 +60,7 @@ fn lock_and_unlock_supersede_each_other_and_so_do_grant_and_end() {
 fn a_late_answer_of_the_device_is_the_truth() {
     assert_eq!(State::Expired.next(Event::Applied), Ok(State::Applied));
     assert_eq!(State::Superseded.next(Event::Applied), Ok(State::Applied));
+    assert_eq!(State::Expired.next(Event::Rejected), Ok(State::Rejected));
     assert_eq!(
         State::Rejected.next(Event::Applied),
         Err(RuleError::CommandOver)

@@ -8,7 +8,7 @@ use sealgate_domain::{
     device::Life,
 };
 
-use super::{Ready, Signature, Unsigned, tell};
+use super::{Delivery, Ready, Signature, Unsigned, tell};
 use crate::{
     app::{App, AppError, key_set, order::Order},
     store::{self, Lane, StoreError, Tx, command::Row, device},
@@ -38,12 +38,7 @@ pub(in crate::app) async fn claim(
 ) -> Result<Vec<Ready>, StoreError> {
     let life = device.state()?.life;
     let mut claimed = Vec::new();
-    for domain in [
-        Domain::Lock,
-        Domain::Grant,
-        Domain::Config,
-        Domain::Firmware,
-    ] {
+    for &domain in Domain::ALL {
         let number = i32::from(domain.number());
         let sent = live
             .iter()
@@ -55,15 +50,10 @@ pub(in crate::app) async fn claim(
             }
             continue;
         }
-        let next = live
-            .iter_mut()
-            .filter(|row| row.domain == number && row.state == State::Pending.as_str())
-            .min_by_key(|row| row.counter);
-        let Some(next) = next.filter(|row| row.ticket.is_some()) else {
+        let Some(next) = next(live, domain, life, now)? else {
             continue;
         };
-        let overdue = next.expires_at.is_some_and(|at| at <= now.0);
-        if overdue || !deliverable(next.op()?, life) || !next.advance(Step::Sent, now)? {
+        if !next.advance(Step::Sent, now)? {
             continue;
         }
         store::command::save(tx, next).await?;
@@ -72,6 +62,25 @@ pub(in crate::app) async fn claim(
     }
     claimed.sort_by_key(|ready| (ready.priority, ready.counter));
     Ok(claimed)
+}
+
+/// What is next in a domain with nothing on its way: the oldest, once it is signed.
+fn next(
+    live: &mut [Row],
+    domain: Domain,
+    life: Life,
+    now: Millis,
+) -> Result<Option<&mut Row>, StoreError> {
+    let number = i32::from(domain.number());
+    let next = live
+        .iter_mut()
+        .filter(|row| row.domain == number && row.state == State::Pending.as_str())
+        .min_by_key(|row| row.counter);
+    let Some(next) = next.filter(|row| row.ticket.is_some()) else {
+        return Ok(None);
+    };
+    let overdue = next.expires_at.is_some_and(|at| at <= now.0);
+    Ok((!overdue && deliverable(next.op()?, life)).then_some(next))
 }
 
 impl App {
@@ -155,18 +164,50 @@ impl App {
         Ok(result)
     }
 
-    /// Marks as sent, and returns, what waits signed for devices with a session on `node`.
+    /// Marks as sent, and returns, what waits signed for devices with a session on `node` that takes commands.
+    /// [`App::commands_returned`] is told what could not be sent after all.
     ///
     /// # Errors
     /// The database.
-    pub async fn claim_commands(&self, node: &str, limit: u64) -> Result<Vec<Ready>, AppError> {
+    pub async fn claim_commands(
+        &self,
+        node: &str,
+        limit: u64,
+        takes: impl Fn(DeviceId) -> bool + Send,
+    ) -> Result<Vec<Ready>, AppError> {
         let reader = self.store.read();
         let devices = store::command::waiting_devices(&reader, node, limit).await?;
         let mut claimed = Vec::new();
-        for device in devices {
+        for device in devices.into_iter().filter(|device| takes(*device)) {
             claimed.extend(self.claim_of(device, false).await?);
         }
         Ok(claimed)
+    }
+
+    /// What no session took waits again. Marked first and taken back, not marked afterwards: a crash in between must
+    /// not leave a ticket that a device has as one that was never sent.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn commands_returned(&self, refused: &[Delivery]) -> Result<(), AppError> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.store
+            .write(Lane::Priority, |tx| async move {
+                for delivery in refused {
+                    let row = store::command::lock(&tx, delivery.id).await?;
+                    if let Some(mut row) = row
+                        && row.counter() == delivery.counter
+                        && row.take_back()?
+                    {
+                        store::command::save(&tx, &row).await?;
+                    }
+                }
+                Ok::<_, StoreError>(())
+            })
+            .await
+            .map_err(AppError::from)
     }
 
     /// Marks as sent, and returns, what one device can be sent now.

@@ -6,7 +6,7 @@
 
 use sealgate_domain::{
     CommandId, DeviceId, Millis,
-    command::{Domain, State},
+    command::{Domain, Op, State},
 };
 
 use super::order::Order;
@@ -15,7 +15,7 @@ use crate::store::{self, Audit, Event, StoreError, Topic, Tx, command::Row, devi
 mod answer;
 mod claim;
 
-pub(super) use answer::caught_up;
+pub(super) use answer::{NOT_LET_IN, Told, caught_up, unresolved};
 pub(super) use claim::claim;
 
 /// Who issued a command, under which id, when.
@@ -43,6 +43,9 @@ impl Issue {
 
 /// Writes an order down in the caller's transaction: takes the next counter, supersedes older orders of its key, tells.
 /// Saves `device`. After the commit the caller pokes [`crate::app::Wake`].
+///
+/// A grant supersedes the grant before it but no end: while an old grant is ending the device gets no lease, and
+/// without one it may be unable to take the new grant, which therefore queues behind the end.
 ///
 /// # Errors
 /// The database.
@@ -77,6 +80,9 @@ pub async fn enqueue(
         applied_at: None,
         ended_at: None,
     };
+    if op == Op::Grant {
+        store::command::keep_ends(tx, device.key()).await?;
+    }
     for older in store::command::insert(tx, &row, issue.at).await? {
         tell(tx, device, &older, issue.at).await?;
     }
@@ -150,7 +156,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    fn of(row: &Row) -> Result<Option<Self>, StoreError> {
+    pub(in crate::app) fn of(row: &Row) -> Result<Option<Self>, StoreError> {
         let Some(ticket) = row.ticket.clone() else {
             return Ok(None);
         };
@@ -195,6 +201,15 @@ pub struct Signature {
     pub ticket: Option<Vec<u8>>,
     /// Whether the device has a session here, so that it can be sent now.
     pub live: bool,
+}
+
+/// A command on its way to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// The command.
+    pub id: CommandId,
+    /// The counter of its ticket.
+    pub counter: u32,
 }
 
 /// What a device says about a command.

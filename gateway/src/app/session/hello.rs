@@ -2,17 +2,18 @@
 
 use sealgate_domain::{
     Millis,
-    command::Domain,
+    command::{Domain, Op},
     stamp::{Cursor, UNKNOWN_HEAD},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{HelloAnswer, HelloReport, Known, Suspicion, alarm, standing, suspend};
 use crate::{
     app::{
-        command::{caught_up, claim},
-        effect,
+        command::{Ready, Told, caught_up, claim, unresolved},
+        effect, reconcile,
     },
-    store::{self, StoreError, Tx, device, log, report},
+    store::{StoreError, Tx, command, device, log, report},
 };
 
 pub(super) async fn hello(
@@ -32,19 +33,38 @@ pub(super) async fn hello(
     };
     let cursor = log.cursor()?;
     check_counters(tx, &mut device, &before, told, now).await?;
-    check_log(tx, &device, (&cursor, &before), told, now).await?;
-    caught_up(tx, &mut device, told.counters, now).await?;
-    // Effects of caught-up commands are in the row now; the device's own word comes on top.
+    let commands = Told {
+        counters: told.counters,
+        locked: told.locked,
+        early: &told.early,
+    };
+    caught_up(tx, &mut device, commands, now).await?;
+    let unresolved = unresolved(tx, &device, commands).await?;
+    // Effects of early answers are in the row now; the device's own word comes on top.
     let mut report = report::lock(tx, told.device).await?.unwrap_or(before);
+    let same_generation = told.generation == device.state()?.generation;
+    let unbinding = unresolved.iter().any(|row| row.op == Op::Unbind.as_str());
+    let mut alarms = Alarms::of(&report, told.boot);
+    if let Some(what) = log_differs(&cursor, told) {
+        alarms.raise(tx, &device, what, now).await?;
+    }
+    if !same_generation && !unbinding {
+        alarms.raise(tx, &device, "generation", now).await?;
+    }
+    alarms.keep(&mut report);
     twin(&mut report, told, now);
     report::save(tx, &report).await?;
     let known = Known {
         locked: told.locked,
         key_set: report.key_set(),
     };
-    effect::free_use(tx, &mut device, now).await?;
-    let mut live = store::command::live_of(tx, told.device).await?;
-    let commands = claim(tx, &device, &mut live, true, now).await?;
+    if same_generation {
+        effect::free_use(tx, &mut device, now).await?;
+        reconcile::again(tx, &mut device, &report, now).await?;
+    }
+    let mut live = command::live_of(tx, told.device).await?;
+    let claimed = claim(tx, &device, &mut live, true, now).await?;
+    let commands = in_order(&unresolved, claimed)?;
     Ok(Some(HelloAnswer {
         standing: standing(tx, &device, known, &live, now).await?,
         cursor,
@@ -95,36 +115,80 @@ async fn check_counters(
     Ok(())
 }
 
+/// A lock before anything else. Then tickets that were taken before, ahead of newer ones of their domain: behind them
+/// they would be stale.
+fn in_order(unresolved: &[command::Row], claimed: Vec<Ready>) -> Result<Vec<Ready>, StoreError> {
+    let mut commands: Vec<Ready> = Vec::with_capacity(unresolved.len() + claimed.len());
+    for row in unresolved {
+        commands.extend(Ready::of(row)?);
+    }
+    for ready in claimed {
+        if commands.iter().all(|known| known.id != ready.id) {
+            commands.push(ready);
+        }
+    }
+    commands.sort_by_key(|ready| ready.domain != Domain::Lock);
+    Ok(commands)
+}
+
 /// Differences of the log are alarms here and no decision: HELLO is not signed.
-async fn check_log(
-    tx: &Tx,
-    device: &device::Row,
-    (cursor, before): (&Cursor, &report::Row),
-    told: &HelloReport,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let what = if told.epoch != cursor.epoch {
-        "log_epoch"
+fn log_differs(cursor: &Cursor, told: &HelloReport) -> Option<&'static str> {
+    if told.epoch != cursor.epoch {
+        Some("log_epoch")
     } else if told.log_next < cursor.next {
-        "log_behind"
+        Some("log_behind")
     } else if told.log_first > cursor.next {
         // It freed what we do not have, as after a restored database: every batch is behind a gap until somebody
         // reopens the log.
-        let noted = before.boot == Some(i64::from(told.boot))
-            && before.log_first > Some(i64::from(cursor.next));
-        if noted {
-            return Ok(());
-        }
-        "log_freed"
+        Some("log_freed")
     } else if told.log_next == cursor.next
         && cursor.head != UNKNOWN_HEAD
         && told.head != cursor.head[..16]
     {
-        "log_head"
+        Some("log_head")
     } else {
-        return Ok(());
-    };
-    alarm(tx, device, what, now).await
+        None
+    }
+}
+
+/// What HELLOs of one boot have raised alarms about: each is raised once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Alarms {
+    boot: u32,
+    kinds: Vec<String>,
+}
+
+impl Alarms {
+    fn of(report: &report::Row, boot: u32) -> Self {
+        let known: Option<Self> = report
+            .alarmed
+            .clone()
+            .and_then(|stored| serde_json::from_value(stored).ok());
+        known.filter(|known| known.boot == boot).unwrap_or(Self {
+            boot,
+            kinds: Vec::new(),
+        })
+    }
+
+    async fn raise(
+        &mut self,
+        tx: &Tx,
+        device: &device::Row,
+        kind: &'static str,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        if self.kinds.iter().any(|known| known == kind) {
+            return Ok(());
+        }
+        self.kinds.push(kind.to_owned());
+        alarm(tx, device, kind, now).await
+    }
+
+    fn keep(&self, report: &mut report::Row) {
+        if !self.kinds.is_empty() {
+            report.alarmed = serde_json::to_value(self).ok();
+        }
+    }
 }
 
 fn twin(report: &mut report::Row, told: &HelloReport, now: Millis) {

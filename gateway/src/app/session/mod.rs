@@ -10,7 +10,7 @@ use sealgate_domain::{
 
 use super::{
     App, AppError,
-    command::{Ready, audit},
+    command::{DeviceAnswer, Ready, audit},
     effect, key_set,
 };
 use crate::store::{self, Event, Lane, StoreError, Topic, Tx, device, report};
@@ -23,6 +23,8 @@ mod standing;
 use hello::hello;
 use presence::presence;
 use standing::{Known, standing};
+
+pub use standing::Standing;
 
 /// A device's row of the fleet table, as every session is checked against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,22 +75,6 @@ impl Credentials {
     }
 }
 
-/// What a device may do now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Where in its life it is.
-    pub life: Life,
-    /// Binding generation.
-    pub generation: u32,
-    /// It may have a lease: nothing waits for it that a lease would outlive. An unbound one too: a bind command
-    /// expires, and signed time comes from leases alone; without a grant it stamps nothing.
-    pub lease: bool,
-    /// It holds a grant that is not over.
-    pub grant_open: bool,
-    /// The newest key set it is known to hold.
-    pub key_set: u32,
-}
-
 /// What HELLO says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelloReport {
@@ -130,6 +116,8 @@ pub struct HelloReport {
     pub counted: [u16; 11],
     /// The chain's head before the first record of that epoch.
     pub genesis: Hash,
+    /// What it answered before HELLO.
+    pub early: Vec<DeviceAnswer>,
 }
 
 /// What HELLO is answered with.

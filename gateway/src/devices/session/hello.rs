@@ -14,7 +14,10 @@ use sealgate_domain::{device::Life, stamp::TimeSync};
 
 use super::{End, Greeting, Session};
 use crate::{
-    app::session::{HelloAnswer, HelloReport, Suspicion},
+    app::{
+        command::DeviceAnswer,
+        session::{HelloAnswer, HelloReport, Suspicion},
+    },
     devices::link::CloseReason,
     signer::{Purpose, SignRequest},
 };
@@ -31,10 +34,11 @@ impl Session {
             self.suspect(Suspicion::TwoSeals).await?;
         }
         let at = self.host.clock.now();
+        let early = std::mem::take(&mut self.early);
         let answer = self
             .host
             .app
-            .device_hello(&self.report(hello))
+            .device_hello(&self.report(hello, early))
             .await
             .map_err(|error| self.store_failed(&error))?
             .ok_or(End::Close(CloseReason::NotAuthorized))?;
@@ -98,10 +102,12 @@ impl Session {
         for command in answer.commands {
             self.launch(super::outgoing(command)).await?;
         }
-        Ok(())
+        self.handle.greet();
+        // What was signed while HELLO was being answered found no session that takes commands.
+        self.launch_waiting().await
     }
 
-    fn report(&self, hello: &Hello) -> HelloReport {
+    fn report(&self, hello: &Hello, early: Vec<DeviceAnswer>) -> HelloReport {
         HelloReport {
             device: self.device,
             term: self.handle.term,
@@ -122,6 +128,7 @@ impl Session {
             generation: hello.generation,
             counted: hello.counted,
             genesis: Head::genesis(WireId::new(self.device.0), hello.epoch).0,
+            early,
         }
     }
 

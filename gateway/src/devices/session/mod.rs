@@ -37,7 +37,7 @@ use super::{
 };
 use crate::app::{
     AppError,
-    command::Ready,
+    command::{DeviceAnswer, Ready},
     session::{Credentials, Standing},
     stamp::IngestOutcome,
 };
@@ -121,6 +121,8 @@ pub(super) struct Session {
     /// A checked batch that found the group commit full.
     held: Option<log::Checked>,
     flight: Flight,
+    /// Answers that came before HELLO: HELLO tells whether they fit.
+    early: Vec<DeviceAnswer>,
     bucket: Bucket,
     paused_until: Option<Duration>,
     next_mid: u16,
@@ -152,6 +154,7 @@ impl Session {
             owed: VecDeque::new(),
             held: None,
             flight: Flight::default(),
+            early: Vec::new(),
             bucket: Bucket::full(host.settings.rate, now),
             paused_until: None,
             next_mid: 1,

@@ -12,6 +12,9 @@ use crate::{
     devices::mailbox::Outgoing,
 };
 
+/// Answers kept until HELLO: only the lock of power-on is sent that early.
+const EARLY: usize = 4;
+
 impl Session {
     /// Sends a command, unless it or a newer one of its domain is under way.
     pub(super) async fn launch(&mut self, command: Outgoing) -> Result<(), End> {
@@ -42,6 +45,13 @@ impl Session {
                 CmdStatus::Rejected => Answer::Rejected(answer.err.map_or(0, |code| code.number())),
             },
         };
+        if self.greeting.is_none() {
+            self.flight.answered(domain.number(), answer.ctr);
+            if self.early.len() < EARLY {
+                self.early.push(told);
+            }
+            return Ok(());
+        }
         let changed = self
             .host
             .app
@@ -53,6 +63,13 @@ impl Session {
             self.host.fleet.forget(self.device);
             self.refresh().await?;
         }
+        // The lease goes first: without signed time the device could not take a grant that follows.
+        self.lease_if_owed().await?;
+        self.launch_waiting().await
+    }
+
+    /// Sends what waits for its turn.
+    pub(super) async fn launch_waiting(&mut self) -> Result<(), End> {
         let next = self
             .host
             .app
@@ -62,6 +79,6 @@ impl Session {
         for command in next {
             self.launch(super::outgoing(command)).await?;
         }
-        self.lease_if_owed().await
+        Ok(())
     }
 }

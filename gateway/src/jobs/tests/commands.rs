@@ -35,10 +35,10 @@ async fn a_pending_lock_comes_before_hello_is_even_said() {
     let mut link = world.open(&seal, LinkKind::Mqtt).await.unwrap();
     let ticket = link.obey(&mut seal).await;
     assert_eq!(ticket.op, Op::Lock);
-    world.until(&lock, State::Applied).await;
-    // A lease would have let it go on: only now it may have one.
+    // A lease would have let it go on: HELLO confirms the lock, so now it may have one.
     let ack = link.hello(&mut seal).await;
     assert!(ack.lease.is_some());
+    world.until(&lock, State::Applied).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +86,7 @@ async fn an_unanswered_command_is_sent_again_and_a_silent_lock_closes_the_link()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_answer_is_made_good_by_the_counters_of_the_next_hello() {
+async fn a_lost_answer_is_given_again_when_hello_tells_that_the_ticket_was_taken() {
     let world = World::start().await;
     let mut seal = world.bound_seal(1).await;
     let (mut link, _) = world.greeted(&mut seal).await;
@@ -95,7 +95,12 @@ async fn a_lost_answer_is_made_good_by_the_counters_of_the_next_hello() {
     seal.obey(&cose);
     link.lose().await;
     assert_eq!(world.command(&lock).await.state, State::Sent.as_str());
-    world.greeted(&mut seal).await;
+    let (mut link, ack) = world.greeted(&mut seal).await;
+    assert_eq!(ack.lease, None);
+    let again = link.command().await;
+    assert_eq!(again, cose);
+    let (_, ack) = seal.obey(&again);
+    link.say(Message::CmdAck(ack)).await;
     world.until(&lock, State::Applied).await;
 }
 

@@ -1,20 +1,49 @@
 //! A seal's life: unbound, bound, granted, ended, unbound; free use.
 
-use sealgate_codec::{ErrorCode, Message, message::Life as WireLife, ticket::Op};
+use sealgate_codec::{
+    ErrorCode, Message,
+    message::{CmdAck, CmdStatus, Life as WireLife},
+    ticket::Op,
+};
 use sealgate_domain::{GrantId, Millis, command::State, device::Life, grant::GrantState};
 use uuid::Uuid;
 
-use super::world::{Seal, World};
+use super::world::{NODE, Seal, World};
 use crate::{
     app::order::{GrantOrder, Order},
     store::{self, grant},
 };
 
-/// A direct grant's row and its order.
-async fn give(world: &World, seal: &Seal, no: u32) -> (GrantId, store::command::Row) {
+const NOT_AFTER: i64 = 4_000_000_000_000;
+
+/// A grant that the seal holds already.
+pub(super) async fn held(world: &World, seal: &Seal, no: u32, not_after: i64) -> GrantId {
+    let mut row = row(world, seal, no, not_after);
+    row.delivered_at = Some(1);
+    let id = row.key();
+    world
+        .write(move |tx| {
+            let row = row.clone();
+            async move { grant::insert(&tx, &row).await }
+        })
+        .await;
+    id
+}
+
+/// Somebody wants the grant to end; the order is another matter.
+async fn request_end(world: &World, id: GrantId) {
+    world
+        .write(move |tx| async move {
+            let mut row = grant::lock(&tx, id).await?.unwrap();
+            row.end_requested_at = Some(2);
+            grant::save(&tx, &row).await
+        })
+        .await;
+}
+
+fn row(world: &World, seal: &Seal, no: u32, not_after: i64) -> grant::Row {
     let id = GrantId(Uuid::from_u128(u128::from(no) + 100));
-    let not_after = 4_000_000_000_000;
-    let row = grant::Row {
+    grant::Row {
         id: id.0,
         device_id: seal.id.to_key(),
         no: i64::from(no),
@@ -36,7 +65,13 @@ async fn give(world: &World, seal: &Seal, no: u32) -> (GrantId, store::command::
         end_requested_at: None,
         ended_at: None,
         end_reason: None,
-    };
+    }
+}
+
+/// A direct grant's row and its order.
+async fn give(world: &World, seal: &Seal, no: u32) -> (GrantId, store::command::Row) {
+    let row = row(world, seal, no, NOT_AFTER);
+    let id = row.key();
     world
         .write(move |tx| {
             let row = row.clone();
@@ -50,7 +85,7 @@ async fn give(world: &World, seal: &Seal, no: u32) -> (GrantId, store::command::
         max: 3,
         flags: 0,
         not_before: 0,
-        not_after,
+        not_after: NOT_AFTER,
         region: None,
     });
     (id, world.order(seal, order).await)
@@ -127,6 +162,134 @@ async fn a_grant_ended_before_delivery_never_reaches_the_seal() {
         world.command(&granted).await.state,
         State::Superseded.as_str()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_whose_end_was_refused_is_still_ending_and_its_end_is_ordered_again() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let connected = || async { world.report(&seal).await.connected };
+    world.eventually("the seal is connected", connected).await;
+    let id = held(&world, &seal, 1, NOT_AFTER).await;
+    let long_ago = world.app.clock.now().plus(-70_000);
+    let order = Order::End { grant: id.0, no: 1 };
+    let end = world.order_at(&seal, order, long_ago).await;
+    request_end(&world, id).await;
+    let (_, ack) = seal.obey(&link.command().await);
+    link.say(Message::CmdAck(CmdAck {
+        status: CmdStatus::Rejected,
+        err: Some(ErrorCode::Busy),
+        ..ack
+    }))
+    .await;
+    world.until(&end, State::Rejected).await;
+    assert_eq!(state(&world, id).await, GrantState::Ending);
+    world.app.reconcile(NODE).await.unwrap();
+    let ticket = link.obey(&mut seal).await;
+    assert_eq!((ticket.op, ticket.ctr), (Op::End, 2));
+    let ended = || async { state(&world, id).await == GrantState::Ended };
+    world.eventually("it has ended", ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seal_that_knows_no_such_grant_has_ended_it() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let id = held(&world, &seal, 1, NOT_AFTER).await;
+    request_end(&world, id).await;
+    let end = world.order(&seal, Order::End { grant: id.0, no: 1 }).await;
+    let (_, ack) = seal.obey(&link.command().await);
+    link.say(Message::CmdAck(CmdAck {
+        status: CmdStatus::Rejected,
+        err: Some(ErrorCode::NoGrant),
+        ..ack
+    }))
+    .await;
+    world.until(&end, State::Rejected).await;
+    assert_eq!(state(&world, id).await, GrantState::Ended);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_grant_queues_behind_the_end_of_the_old_and_no_lease_goes_before_that_end() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let old = held(&world, &seal, 1, NOT_AFTER).await;
+    request_end(&world, old).await;
+    let order = Order::End {
+        grant: old.0,
+        no: 1,
+    };
+    world.order(&seal, order).await;
+    let (new, _) = give(&world, &seal, 2).await;
+    let (mut link, ack) = world.greeted(&mut seal).await;
+    assert_eq!(ack.lease, None);
+    assert_eq!(link.obey(&mut seal).await.op, Op::End);
+    // Signed time first: without it the seal could not take the grant.
+    let next = link.message().await.message;
+    assert!(matches!(next, Message::Lease(_)), "{next:?}");
+    assert_eq!(link.obey(&mut seal).await.op, Op::Grant);
+    assert_eq!(state(&world, old).await, GrantState::Ended);
+    let used = || async { state(&world, new).await == GrantState::InUse };
+    world.eventually("the new grant is in use", used).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_lease_goes_out_while_a_grant_is_ending_without_an_order_on_its_way() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let id = held(&world, &seal, 1, NOT_AFTER).await;
+    request_end(&world, id).await;
+    let standing = world.app.device_standing(seal.id).await.unwrap().unwrap();
+    assert!(!standing.lease);
+    // HELLO finds that nothing is on its way and orders the end.
+    let (mut link, ack) = world.greeted(&mut seal).await;
+    assert_eq!(ack.lease, None);
+    assert_eq!(link.obey(&mut seal).await.op, Op::End);
+    let next = link.message().await.message;
+    assert!(matches!(next, Message::Lease(_)), "{next:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn free_use_waits_while_the_seal_is_being_unbound_and_goes_on_when_it_refuses() {
+    let world = World::start().await;
+    let organization = world.organization;
+    world
+        .write(|tx| async move {
+            let mut row = store::organization::lock(&tx, organization).await?.unwrap();
+            row.grants_required = false;
+            store::organization::save(&tx, &mut row).await
+        })
+        .await;
+    let mut seal = world.bound_seal(1).await;
+    let (mut link, _) = world.greeted(&mut seal).await;
+    let connected = || async { world.report(&seal).await.connected };
+    world.eventually("the seal is connected", connected).await;
+    assert_eq!(link.obey(&mut seal).await.op, Op::Grant);
+    let actor = crate::app::Actor::system();
+    let unbinding = world.app.unbind_device(&actor, seal.id, "moved").await;
+    let unbind = unbinding.unwrap();
+    let mut refusal = None;
+    for _ in 0..2 {
+        let (ticket, ack) = seal.obey(&link.command().await);
+        match ticket.op {
+            Op::Unbind => refusal = Some(ack),
+            _ => {
+                link.say(Message::CmdAck(ack)).await;
+            }
+        }
+        assert_eq!(world.renew_free_use().await.unwrap(), 0);
+    }
+    seal.generation = 0;
+    link.say(Message::CmdAck(CmdAck {
+        status: CmdStatus::Rejected,
+        err: Some(ErrorCode::LogFull),
+        ..refusal.unwrap()
+    }))
+    .await;
+    world.until(&unbind, State::Rejected).await;
+    assert_eq!(link.obey(&mut seal).await.op, Op::Grant);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! Devices played through `SessionHost`, over a real database, with real jobs and a signer of one key.
 
+mod answers;
 mod commands;
 mod guard;
 mod lifecycle;

@@ -40,6 +40,9 @@ use crate::{
     telemetry::Metrics,
 };
 
+/// The name of a node that was given none.
+pub(super) const NODE: &str = "node-1";
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Signs everything with one key.
@@ -287,6 +290,7 @@ impl World {
 
     /// Kinds of the alarms raised about a seal.
     pub(super) async fn alarms(&self, seal: &Seal) -> Vec<String> {
+        self.app.sequence_outbox().await.unwrap();
         let filter = store::OutboxFilter {
             device: Some(seal.id),
             topics: vec![store::Topic::Alarm],
@@ -297,6 +301,20 @@ impl World {
         let rows = reader.outbox_after(0, 1_000, &filter).await.unwrap();
         let kind = |row: &store::EventRow| row.payload["kind"].as_str().unwrap().to_owned();
         rows.iter().map(kind).collect()
+    }
+
+    /// What changed of a seal.
+    pub(super) async fn changes(&self, seal: &Seal) -> Vec<String> {
+        let filter = store::OutboxFilter {
+            device: Some(seal.id),
+            topics: vec![store::Topic::Device],
+            ..store::OutboxFilter::default()
+        };
+        self.app.sequence_outbox().await.unwrap();
+        let reader = self.app.store.read();
+        let rows = reader.outbox_after(0, 1_000, &filter).await.unwrap();
+        let change = |row: &store::EventRow| row.payload["change"].as_str().map(str::to_owned);
+        rows.iter().filter_map(change).collect()
     }
 
     pub(super) async fn open(&self, seal: &Seal, kind: LinkKind) -> Result<Link, Refusal> {

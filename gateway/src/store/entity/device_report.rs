@@ -77,6 +77,9 @@ pub struct Model {
     pub disconnected_at: Option<i64>,
     /// When it was last heard.
     pub last_contact_at: Option<i64>,
+    /// What its HELLOs of this boot have raised alarms about.
+    #[sea_orm(column_type = "Json")]
+    pub alarmed: Option<Json>,
 }
 
 /// No relation is navigated: queries name their joins.

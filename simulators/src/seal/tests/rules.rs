@@ -3,7 +3,7 @@
 use sealgate_codec::{
     ErrorCode, Message,
     message::CmdStatus,
-    ticket::{Args, ConfigArgs, GrantFlags},
+    ticket::{Args, ConfigArgs, GrantArgs, GrantFlags, UseMode},
 };
 
 use super::{
@@ -230,6 +230,28 @@ fn a_ticket_sent_twice_gets_the_same_answer_and_acts_once() {
     assert_eq!(world.seal.flash().grant.as_ref().map(|g| g.used), Some(1));
     let answers: Vec<_> = world.platform.answers.iter().rev().take(2).collect();
     assert_eq!(answers[0], answers[1]);
+}
+
+#[test]
+fn a_grant_sent_again_under_another_counter_keeps_what_was_used() {
+    let mut world = World::granted(14, 5);
+    world.press();
+    world.press();
+    let held = world.seal.flash().grant.clone().unwrap();
+    let args = GrantArgs {
+        no: held.no,
+        max: held.max,
+        mode: UseMode::Physical,
+        flags: GrantFlags(0),
+        area: None,
+        fingerprints: None,
+        activation: None,
+        user: held.user,
+        offline: None,
+    };
+    world.order(Args::Grant(args));
+    assert_eq!(world.seal.flash().grant.as_ref().map(|g| g.used), Some(2));
+    assert_eq!(world.press().n, 3);
 }
 
 #[test]
