@@ -279,10 +279,13 @@ pub(super) async fn end_on_device(
     row.end_reason = Some(reason.as_str().to_owned());
     grant::save(tx, row).await?;
     let mut command = None;
+    store::command::keep_ends(tx, on.key()).await?;
+    let live = store::command::live_of(tx, on.key()).await?;
     let open = grant::open_of(tx, on.key()).await?;
     let older = open
         .iter()
-        .filter(|older| older.no < row.no && older.end_requested_at.is_some());
+        .filter(|older| older.no < row.no && older.end_requested_at.is_some())
+        .filter(|older| !live.iter().any(|command| tells_end(command, older.key())));
     for ended in older.chain([&*row]) {
         let order = Order::End {
             grant: ended.id,

@@ -192,8 +192,8 @@ async fn a_seal_that_was_off_until_its_keys_had_ended_still_accepts_everything()
     let mut link = world.open(&seal, LinkKind::Mqtt).await.unwrap();
     let taken = held.take(&mut link, &mut seal).await;
     assert_eq!(taken, (Op::Lock, 2, CmdStatus::Applied));
-    world.until(&lock, State::Applied).await;
     let ack = link.hello(&mut seal).await;
+    world.until(&lock, State::Applied).await;
     assert_eq!(lease_kid(&ack), 7);
     let taken = held.take(&mut link, &mut seal).await;
     assert_eq!(taken, (Op::KeySet, 4, CmdStatus::Applied));
