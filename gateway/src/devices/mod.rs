@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use sealgate_domain::{DeviceId, OrganizationId, device::Life};
+use sealgate_domain::{DeviceId, OrganizationId, command::Domain, device::Life};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -132,21 +132,23 @@ impl Devices {
         })
     }
 
-    /// Hands a signed command to the device's session. False when there is none here that has said HELLO, or when it
-    /// has no room: the command waits.
+    /// Hands a signed command to the device's session. False when there is none here that takes it, or when it has no
+    /// room: the command waits.
     #[must_use]
     pub fn dispatch(&self, device: DeviceId, command: Outgoing) -> bool {
         let handle = self.host.registry.find(device);
         handle.is_some_and(|handle| {
-            handle.is_greeted() && handle.mailbox.push(Note::Command(command))
+            (handle.is_greeted() || command.domain == Domain::Lock.number())
+                && handle.mailbox.push(Note::Command(command))
         })
     }
 
-    /// Whether the device has a session on this node that takes commands.
+    /// Whether the device has a session on this node that takes commands of that domain: before HELLO those of the
+    /// lock alone.
     #[must_use]
-    pub fn is_live(&self, device: DeviceId) -> bool {
+    pub fn takes(&self, device: DeviceId, domain: Option<Domain>) -> bool {
         let handle = self.host.registry.find(device);
-        handle.is_some_and(|handle| handle.is_greeted())
+        handle.is_some_and(|handle| handle.is_greeted() || domain == Some(Domain::Lock))
     }
 
     /// The devices with a session on this node.

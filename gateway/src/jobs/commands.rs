@@ -1,6 +1,7 @@
 //! Commands: unsigned ones are signed, signed ones sent to live sessions, overdue ones expired.
 
 use bytes::Bytes;
+use sealgate_domain::command::Domain;
 
 use super::{Parts, ticket};
 use crate::{
@@ -40,7 +41,9 @@ pub(super) async fn claim(parts: Parts) -> Result<(), AppError> {
     parts.app.expire_commands(BATCH).await?;
     let ready = parts
         .app
-        .claim_commands(&parts.node, CLAIMS, |device| parts.devices.is_live(device))
+        .claim_commands(&parts.node, CLAIMS, |device| {
+            parts.devices.takes(device, None)
+        })
         .await?;
     dispatch(&parts, ready).await
 }
@@ -102,8 +105,12 @@ async fn sign(parts: &Parts, unsigned: &[Unsigned]) -> Result<Vec<Signature>, Ap
             id: command.id,
             counter: command.counter,
             ticket: answer.and_then(Result::ok).map(|signed| signed.cose),
-            live: parts.devices.is_live(command.device),
+            live: parts.devices.takes(command.device, domain(command)),
         }
     });
     Ok(signatures.collect())
+}
+
+fn domain(command: &Unsigned) -> Option<Domain> {
+    command.order.as_ref().map(|order| order.op().domain())
 }

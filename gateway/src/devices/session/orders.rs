@@ -1,7 +1,7 @@
 //! Commands of one session: sending, answers, what an answer changes.
 
 use sealgate_codec::{
-    Message,
+    ErrorCode, Message,
     message::{CmdAck, CmdStatus},
 };
 use sealgate_domain::command::Domain;
@@ -14,6 +14,12 @@ use crate::{
 
 /// Answers kept until HELLO: only the lock of power-on is sent that early.
 const EARLY: usize = 4;
+
+/// Needs it HELLO to tell whether the answer is for our ticket? One that was not let in took no counter.
+fn proves_nothing(answer: Answer) -> bool {
+    let stale = ErrorCode::CounterStale.number();
+    !matches!(answer, Answer::Rejected(code) if code != stale && (0x0200..=0x02ff).contains(&code))
+}
 
 impl Session {
     /// Sends a command, unless it or a newer one of its domain is under way.
@@ -45,7 +51,7 @@ impl Session {
                 CmdStatus::Rejected => Answer::Rejected(answer.err.map_or(0, |code| code.number())),
             },
         };
-        if self.greeting.is_none() {
+        if self.greeting.is_none() && proves_nothing(told.answer) {
             self.flight.answered(domain.number(), answer.ctr);
             if self.early.len() < EARLY {
                 self.early.push(told);
