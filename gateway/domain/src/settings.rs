@@ -49,11 +49,29 @@ impl Settings {
     }
 }
 
-/// Trims `text`, and gives it back if its characters number `min..=max` and none is a control character.
+/// Can people read it: does it show anything, and is it free of control characters?
+#[must_use]
+pub fn is_readable(text: &str) -> bool {
+    text.chars().any(is_visible) && !text.chars().any(char::is_control)
+}
+
+/// Not a space, a control, or a character that only steers how others are shown.
+fn is_visible(c: char) -> bool {
+    let steers = matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+    !(steers || c.is_whitespace() || c.is_control())
+}
+
+/// Trims `text`, and gives it back if its characters number `min..=max` and none is a control character. Where
+/// something must be said it must be seen, too.
 pub(crate) fn text(text: &str, min: usize, max: usize) -> Option<String> {
     let text = text.trim();
     let length = text.chars().count();
     let fits = (min..=max).contains(&length) && !text.chars().any(char::is_control);
+    let fits = fits && (min == 0 || text.chars().any(is_visible));
     fits.then(|| text.to_owned())
 }
 
@@ -95,5 +113,21 @@ mod tests {
         assert_eq!(text("  公章 ", 1, 2), Some("公章".to_owned()));
         assert_eq!(text("   ", 1, 2), None);
         assert_eq!(text("a\nb", 1, 9), None);
+    }
+
+    #[test]
+    fn a_name_that_shows_nothing_is_no_name() {
+        for invisible in [
+            "\u{200b}",
+            "\u{2060}\u{feff}",
+            "\u{202e} \u{202c}",
+            "\u{3164}",
+        ] {
+            assert_eq!(text(invisible, 1, 9), None, "{invisible:?}");
+            assert!(!is_readable(invisible));
+        }
+        assert_eq!(text("a\u{200d}b", 1, 9), Some("a\u{200d}b".to_owned()));
+        assert_eq!(text("", 0, 9), Some(String::new()));
+        assert!(is_readable("GL-0001") && !is_readable("GL\t1"));
     }
 }

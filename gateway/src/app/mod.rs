@@ -56,7 +56,15 @@ impl App {
             let writable = self.store.probe().await.is_ok();
             self.readiness.set_store(writable);
         }
-        self.readiness.report()
+        self.report()
+    }
+
+    /// Readiness as it is known. After a write that failed for the disk the database counts as away until one succeeds.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let mut report = self.readiness.report();
+        report.store &= self.store.is_healthy();
+        report
     }
 
     /// How many commands are not over, for the metrics.

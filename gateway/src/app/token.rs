@@ -34,7 +34,7 @@ pub struct NewToken {
     pub scopes: Scopes,
     /// Bound to it.
     pub organization: Option<OrganizationId>,
-    /// Refused from then on.
+    /// Refused from then on. Left out: as long as the maker's own token; never beyond it.
     pub expires_at: Option<Millis>,
 }
 
@@ -108,7 +108,8 @@ impl App {
         actor.may(Permission::ManageTokens)?;
         let now = self.clock.now();
         let organization = actor.narrowed(new.organization)?;
-        check_new(actor, &new, now)?;
+        let limit = self.expiry_of(actor).await?;
+        check_new(actor, &new, now, limit)?;
         let secret = fresh_secret();
         let row = Token {
             id: actor.new_id(now),
@@ -116,7 +117,7 @@ impl App {
             secret_hash: hash(&secret).to_vec(),
             scopes: new.scopes.to_string(),
             organization_id: organization.map(|id| id.0),
-            expires_at: new.expires_at.map(|at| at.0),
+            expires_at: new.expires_at.or(limit).map(|at| at.0),
             last_used_at: None,
             revoked_at: None,
             created_at: now.0,
@@ -146,6 +147,17 @@ impl App {
         })
         .await?;
         Ok((row, secret))
+    }
+
+    /// When the actor's own token is over: what it makes may not outlive it.
+    async fn expiry_of(&self, actor: &Actor) -> Result<Option<Millis>, AppError> {
+        if actor.kind != ActorKind::Token {
+            return Ok(None);
+        }
+        let gone = || AppError::Unauthenticated(AuthFailure::Unknown);
+        let id = TokenId(actor.id.parse().map_err(|_| gone())?);
+        let own = token::find(&self.store.read(), id).await?;
+        Ok(own.ok_or_else(gone)?.expires_at.map(Millis))
     }
 
     /// Tokens behind `after`.
@@ -208,7 +220,12 @@ fn check(row: &Token, now: Millis) -> Result<(), AppError> {
     }
 }
 
-fn check_new(actor: &Actor, new: &NewToken, now: Millis) -> Result<(), AppError> {
+fn check_new(
+    actor: &Actor,
+    new: &NewToken,
+    now: Millis,
+    limit: Option<Millis>,
+) -> Result<(), AppError> {
     if !(1..=80).contains(&new.name.trim().chars().count()) {
         return Err(AppError::invalid("name", "1 to 80 characters"));
     }
@@ -223,6 +240,14 @@ fn check_new(actor: &Actor, new: &NewToken, now: Millis) -> Result<(), AppError>
     }
     if new.expires_at.is_some_and(|at| at <= now) {
         return Err(AppError::invalid("expires_at", "must be in the future"));
+    }
+    if let (Some(at), Some(limit)) = (new.expires_at, limit)
+        && at > limit
+    {
+        return Err(AppError::invalid(
+            "expires_at",
+            "at most that of the asking token",
+        ));
     }
     Ok(())
 }

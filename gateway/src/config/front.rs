@@ -18,6 +18,8 @@ pub struct FrontConfig {
     pub max_sessions: usize,
     /// Most business connections at once.
     pub max_business_sessions: usize,
+    /// Most business connections at once with one token.
+    pub max_business_sessions_per_token: usize,
     /// Handshakes worked on at once; more wait.
     pub handshakes: usize,
     /// Longest TLS handshake.
@@ -56,6 +58,7 @@ impl Default for FrontConfig {
             tls: TlsConfig::default(),
             max_sessions: 100_000,
             max_business_sessions: 256,
+            max_business_sessions_per_token: 32,
             handshakes: 1_024,
             handshake_timeout_ms: 20_000,
             impatience_ms: 4_000,

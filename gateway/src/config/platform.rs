@@ -53,6 +53,8 @@ pub struct HttpConfig {
     pub token_burst: u32,
     /// Open event streams.
     pub max_event_streams: usize,
+    /// Open connections; more wait until one is closed.
+    pub max_connections: usize,
 }
 
 impl Default for HttpConfig {
@@ -64,6 +66,7 @@ impl Default for HttpConfig {
             token_rate: 200,
             token_burst: 1_000,
             max_event_streams: 1_024,
+            max_connections: 1_024,
         }
     }
 }

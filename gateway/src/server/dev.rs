@@ -74,6 +74,8 @@ pub fn prepare(config: &Config) -> Result<(), Error> {
 /// The database or the file system fails.
 pub async fn admin_token(app: &App, file: &Path) -> Result<Option<String>, ServerError> {
     if file.exists() {
+        // Whoever else may read it may do everything: refused like any other key.
+        files::read_secret(file)?;
         return Ok(None);
     }
     let new = NewToken {

@@ -10,8 +10,8 @@ use crate::{
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// Another gateway works in the data folder.
-    #[error("another gateway works in {}", .0.display())]
+    /// Another gateway works in the data folder, or on the database file.
+    #[error("another gateway works in {}: stop it, or give this one a place and a database of its own", .0.display())]
     Taken(PathBuf),
     /// A file of the data folder can not be made or read.
     #[error("data folder")]

@@ -112,7 +112,9 @@ impl Server {
             rooms.metrics.clone(),
             config.http.clone(),
         );
-        let http = tasks::spawn("http", web::serve(listener, router(api), stop.clone()));
+        let limits = web::Limits::of(&config);
+        let serving = web::serve(listener, router(api), limits, stop.clone());
+        let http = tasks::spawn("http", serving);
         tasks::spawn(
             "readiness",
             watch(rooms.app.clone(), rooms.metrics.clone(), stop.clone()),
@@ -268,9 +270,7 @@ async fn watch(app: App, metrics: Arc<Metrics>, stop: CancellationToken) {
                     .set(i64::try_from(open).unwrap_or(i64::MAX));
             }
         }
-        metrics
-            .ready
-            .set(i64::from(app.readiness().report().ready()));
+        metrics.ready.set(i64::from(app.report().ready()));
     }
 }
 

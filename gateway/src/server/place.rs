@@ -1,45 +1,47 @@
 //! The data folder while a gateway works in it: locked, and telling others where the gateway listens.
+//!
+//! The file of an SQLite database is locked too, wherever it is: a second gateway on it would take every session of
+//! the first for dead. Commands that only open the database (`migrate`, `token create --local`) need no lock.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     net::SocketAddr,
-    path::PathBuf,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
 };
 
 use sealgate_broker_config::files;
 use serde_json::json;
 
 use super::{ServerError, dev};
-use crate::config::Config;
+use crate::{
+    config::Config,
+    store::{self, StoreError},
+};
 
 /// Held while the gateway runs. The lock goes with the process, however that ends.
 #[derive(Debug)]
 pub(super) struct Place {
     addresses: PathBuf,
-    _lock: File,
+    _folder: File,
+    _database: Option<File>,
 }
 
 impl Place {
-    /// Makes the folder if it is missing and locks it.
+    /// Makes the folder if it is missing, and locks it and the database file.
     pub(super) fn take(config: &Config) -> Result<Self, ServerError> {
         dev::make_data_dir(config)?;
-        let path = config.under_data("run/lock".as_ref());
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| ServerError::Failed(format!("{}: {error}", path.display())))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                addresses: config.addresses_file(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(ServerError::Taken(config.node.data_dir.clone())),
-            Err(TryLockError::Error(error)) => {
-                Err(ServerError::Failed(format!("{}: {error}", path.display())))
-            }
-        }
+        let folder = lock(
+            &config.under_data("run/lock".as_ref()),
+            &config.node.data_dir,
+        )?;
+        let file = store::file(&config.resolved_store()).map_err(ServerError::Store)?;
+        let database = file.map(|file| lock_database(&file)).transpose()?;
+        Ok(Self {
+            addresses: config.addresses_file(),
+            _folder: folder,
+            _database: database,
+        })
     }
 
     /// Tells where the gateway listens.
@@ -70,6 +72,34 @@ impl Place {
     }
 }
 
+/// Locks `<file>.lock`; by whatever links the file was named, the lock is beside the file itself.
+fn lock_database(file: &Path) -> Result<File, ServerError> {
+    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let mut name = real.clone().into_os_string();
+    name.push(".lock");
+    lock(Path::new(&name), &real).map_err(|error| match error {
+        ServerError::Failed(text) => ServerError::Store(StoreError::Setup(text)),
+        other => other,
+    })
+}
+
+/// Takes the lock, or says that `what` is taken.
+fn lock(path: &Path, what: &Path) -> Result<File, ServerError> {
+    let failed = |error| ServerError::Failed(format!("{}: {error}", path.display()));
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(files::SECRET)
+        .open(path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ServerError::Taken(what.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +112,23 @@ mod tests {
         assert!(matches!(Place::take(&config), Err(ServerError::Taken(_))));
         drop(first);
         assert!(Place::take(&config).is_ok());
+    }
+
+    #[test]
+    fn two_gateways_can_not_work_on_one_database_file_from_different_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("shared.db");
+        let at = |name: &str| {
+            let mut config = Config::loopback(&dir.path().join(name));
+            config.store.url = format!("sqlite://{}", file.display());
+            config
+        };
+        let first = Place::take(&at("one")).unwrap();
+        let told = Place::take(&at("two")).unwrap_err().to_string();
+        assert!(told.contains("another gateway works"), "{told}");
+        assert!(told.contains("shared.db"), "{told}");
+        drop(first);
+        assert!(Place::take(&at("two")).is_ok());
     }
 
     #[test]

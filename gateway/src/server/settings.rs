@@ -46,6 +46,7 @@ pub(super) fn business(config: &Config) -> Result<BusinessConfig, ServerError> {
     Ok(BusinessConfig {
         listen: address(&front.business_listen)?,
         max_sessions: front.max_business_sessions,
+        max_sessions_per_token: front.max_business_sessions_per_token,
         handshake_timeout: front.handshake_timeout(),
         connect_timeout: front.connect_timeout(),
         write_timeout: front.write_timeout(),

@@ -17,6 +17,7 @@ use sea_orm::{
 use super::{
     Reader, StoreError, Tx, error,
     gate::Permit,
+    idempotency,
     ingest::Writer,
     meter::Meter,
     pools::{self, Kind, Pools},
@@ -26,6 +27,8 @@ use crate::{clock::SharedClock, config::StoreConfig, telemetry::Metrics};
 
 /// Times a transaction that lost a race is run at most.
 const ATTEMPTS: u32 = 10;
+/// Bytes a probe takes after a failure.
+const PROBE: usize = 64 * 1024;
 
 /// How urgent a transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,19 +184,50 @@ impl Store {
         self.inner.healthy.load(Ordering::Relaxed)
     }
 
-    /// Writes something that changes nothing, through to the disk.
+    /// Writes something that changes nothing, through to the disk. After a failure it takes room as well: a full disk
+    /// still lets old pages be overwritten.
     ///
     /// # Errors
     /// The database can't be written.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        let result: Result<(), StoreError> = self
-            .write(Lane::Priority, |tx| async move {
-                tx.execute_unprepared("UPDATE outbox_head SET position = position WHERE one = 1")
-                    .await?;
-                Ok(())
-            })
-            .await;
+        let result = match self.is_healthy() {
+            true => self.probe_in_place().await,
+            false => self.probe_for_room().await,
+        };
         result.map_err(|error| self.note(error))
+    }
+
+    async fn probe_in_place(&self) -> Result<(), StoreError> {
+        self.write(Lane::Priority, |tx| async move {
+            tx.execute_unprepared("UPDATE outbox_head SET position = position WHERE one = 1")
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// In two transactions: what is taken back before the commit never needs the disk. A crash between them leaves a
+    /// key nobody uses, which retention deletes.
+    async fn probe_for_room(&self) -> Result<(), StoreError> {
+        let key = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
+        let row = &idempotency::Row {
+            token_id: uuid::Uuid::nil(),
+            key,
+            route: "probe ".repeat(PROBE / 6),
+            body_hash: Vec::new(),
+            status: None,
+            response: None,
+            created_at: 0,
+            started_at: 0,
+        };
+        self.write(Lane::Priority, |tx| async move {
+            idempotency::insert(&tx, row).await
+        })
+        .await?;
+        self.write(Lane::Priority, |tx| async move {
+            idempotency::remove(&tx, row).await
+        })
+        .await
     }
 
     /// Remembers an outage and opens the database anew for whoever comes next.

@@ -128,6 +128,36 @@ pub async fn find(r: &Reader, id: DeviceId) -> Result<Option<Row>, StoreError> {
     Ok(table::Entity::find_by_id(id.to_key()).one(r).await?)
 }
 
+/// Which of these certificates (their SHA-256) devices have, or were given for later.
+///
+/// # Errors
+/// The database.
+pub async fn with_certificates(
+    r: &Reader,
+    certificates: &[Vec<u8>],
+) -> Result<Vec<(Vec<u8>, DeviceId)>, StoreError> {
+    const AT_ONCE: usize = 500;
+    let mut found = Vec::new();
+    for some in certificates.chunks(AT_ONCE) {
+        for column in [
+            table::Column::CertFingerprint,
+            table::Column::NextCertFingerprint,
+        ] {
+            let query = table::Entity::find()
+                .select_only()
+                .column(column)
+                .column(table::Column::Id)
+                .filter(column.is_in(some.iter().cloned()));
+            let rows: Vec<(Vec<u8>, i64)> = query.into_tuple().all(r).await?;
+            found.extend(
+                rows.into_iter()
+                    .map(|(certificate, id)| (certificate, DeviceId::from_key(id))),
+            );
+        }
+    }
+    Ok(found)
+}
+
 /// One device, kept from others until the commit.
 ///
 /// # Errors

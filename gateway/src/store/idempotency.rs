@@ -31,6 +31,16 @@ pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Forgets the key.
+///
+/// # Errors
+/// The database.
+pub async fn remove(tx: &Tx, row: &Row) -> Result<(), StoreError> {
+    let key = (row.token_id, row.key.clone());
+    table::Entity::delete_by_id(key).exec(&**tx).await?;
+    Ok(())
+}
+
 /// Notes the answer of the try that began at `started`; a try whose key was taken by a later one notes nothing.
 ///
 /// # Errors

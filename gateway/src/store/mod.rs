@@ -41,6 +41,7 @@ pub use error::StoreError;
 pub use ids::fresh;
 pub use migrate::Migrated;
 pub use outbox::{Event, EventRow, OutboxFilter, Topic};
+pub use pools::file;
 pub use tx::{Reader, Tx};
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Connections: which there are, and how they are opened.
 
-use std::{str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use sea_orm::{
     DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
@@ -43,6 +43,19 @@ pub(super) enum Kind {
     },
     /// PostgreSQL.
     Postgres(PgConnectOptions),
+}
+
+/// The file of the database; none on PostgreSQL.
+///
+/// # Errors
+/// The address makes no sense.
+pub fn file(config: &StoreConfig) -> Result<Option<PathBuf>, StoreError> {
+    if !config.url.starts_with("sqlite:") {
+        return Ok(None);
+    }
+    let options = SqliteConnectOptions::from_str(&config.url)
+        .map_err(|error| StoreError::Setup(format!("store.url: {error}")))?;
+    Ok(Some(options.get_filename().to_owned()))
 }
 
 pub(super) fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {

@@ -1,8 +1,12 @@
 //! The fleet as the platform's staff keep it: stock, delivery, suspension, retirement, revocation (PLAT-1).
 
+use std::collections::HashMap;
+
 use sealgate_domain::{
-    DeviceId, Millis, OrganizationId, RuleError, command::Event as Step, device::Device as Rules,
-    settings::Settings,
+    DeviceId, Millis, OrganizationId, RuleError,
+    command::Event as Step,
+    device::Device as Rules,
+    settings::{Settings, is_readable},
 };
 use serde_json::json;
 
@@ -69,6 +73,12 @@ impl App {
                         "1 to 40 characters",
                     ));
                 }
+                if !is_readable(text) {
+                    return Err(AppError::invalid(
+                        format!("[{at}].{field}"),
+                        "something to be seen, no control characters",
+                    ));
+                }
             }
         }
         let now = self.clock.now();
@@ -76,6 +86,7 @@ impl App {
             let (actor, devices) = (actor.clone(), devices.clone());
             async move {
                 let mut done = Imported::default();
+                one_certificate_each(&tx, &devices).await?;
                 for (at, new) in devices.iter().enumerate() {
                     match import(&tx, &actor, at, new, now).await? {
                         true => done.added += 1,
@@ -242,6 +253,30 @@ async fn void_orders(tx: &Tx, row: &Device, now: Millis) -> Result<(), AppError>
         if open.advance(Step::Expired, now)? {
             command::save(tx, &open).await?;
             tell(tx, row, &open, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A certificate is one seal's: no other device has it, in the manifest or in the fleet.
+async fn one_certificate_each(tx: &Tx, devices: &[NewDevice]) -> Result<(), AppError> {
+    let taken = |at: usize, by: DeviceId| {
+        let field = format!("[{at}].cert_sha256");
+        Err(AppError::invalid(field, format!("{by} has it")))
+    };
+    let mut seen: HashMap<&[u8], (usize, DeviceId)> = HashMap::with_capacity(devices.len());
+    for (at, new) in devices.iter().enumerate() {
+        let (_, first) = *seen.entry(&new.cert_fingerprint).or_insert((at, new.id));
+        if first != new.id {
+            return taken(at, first);
+        }
+    }
+    let certificates: Vec<Vec<u8>> = seen.keys().map(|hash| hash.to_vec()).collect();
+    for (certificate, holder) in device::with_certificates(tx, &certificates).await? {
+        if let Some((at, id)) = seen.get(certificate.as_slice())
+            && *id != holder
+        {
+            return taken(*at, holder);
         }
     }
     Ok(())

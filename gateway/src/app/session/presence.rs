@@ -15,9 +15,9 @@ pub(super) async fn presence(tx: &Tx, node: &str, note: &PresenceNote) -> Result
             // Begun and ended between two transactions: it still was.
             after = before.opened(note.term, note.at).closed(note.term, note.at);
         }
-        None if note.term == before.term => {
-            after.last_contact_at = before.last_contact_at.max(Some(note.at));
-        }
+        // Only the live session of the registry notes contacts, always before its own end: whoever took it for over
+        // (another process that started under this node's name) was wrong.
+        None if note.term == before.term => after = before.opened(note.term, note.at),
         None => {}
     }
     row.set_presence(after);
@@ -30,6 +30,10 @@ pub(super) async fn presence(tx: &Tx, node: &str, note: &PresenceNote) -> Result
             true => row.connected_at = Some(note.at.0),
             false => row.disconnected_at = Some(note.at.0),
         }
+    }
+    if note.connected.is_none() && after.connected && !before.connected {
+        row.node = Some(node.to_owned());
+        row.connected_at = Some(note.at.0);
     }
     if let Some(status) = &note.status
         && note.term >= before.term

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
-use sealgate_domain::OrganizationId;
+use sealgate_domain::{DeviceId, OrganizationId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -702,4 +702,29 @@ async fn abnormal_use_is_unread_until_it_is_marked() {
         .pressed(vec![press(5, device, &organization, Some(1))])
         .await;
     assert_eq!(world.get("/api/v1/abnormal").await.body["unread"], 1);
+}
+
+#[tokio::test]
+async fn a_certificate_belongs_to_one_device_and_names_can_be_seen() {
+    let world = World::new().await;
+    let import = |body: Value| world.post("/api/v1/devices/import", body);
+    let mut other = manifest()[0].clone();
+    other["id"] = json!(DeviceId([9; 8]).to_string());
+    other["serial"] = json!("GL-0002");
+    let both = import(json!([manifest()[0], other])).await;
+    both.refused(422, "invalid_body");
+    assert_eq!(both.body["errors"][0]["field"], "[1].cert_sha256");
+    assert_eq!(import(manifest()).await.status, 200);
+    let later = import(json!([other])).await;
+    later.refused(422, "invalid_body");
+    assert!(later.text.contains(EXAMPLE_DEVICE), "{}", later.text);
+    other["cert_sha256"] = json!("ab".repeat(32));
+    for unseen in ["\u{200b}", "\u{feff}\u{2060}", "a\u{7}"] {
+        let mut odd = other.clone();
+        odd["serial"] = json!(unseen);
+        let refused = import(json!([odd])).await;
+        refused.refused(422, "invalid_body");
+        assert_eq!(refused.body["errors"][0]["field"], "[0].serial");
+    }
+    assert_eq!(import(json!([other])).await.status, 200);
 }

@@ -74,12 +74,16 @@ async fn welcome<T: TokenCheck, S: Link>(
         Err(_) => refuse(&core, conn, version, Refused::Unavailable).await,
         Ok(None) => refuse(&core, conn, version, Refused::Credentials).await,
         Ok(Some(subscriber)) => {
+            let Some(seat) = core.seats.take(&subscriber.name) else {
+                debug!(%peer, name = subscriber.name, "too many sessions with one token");
+                return refuse(&core, conn, version, Refused::Quota).await;
+            };
             debug!(%peer, name = subscriber.name, "subscriber");
             let keep_alive = greet(&core, &mut conn, connect);
             let reader =
                 session::Reader::new(core.clone(), conn, (version, keep_alive), subscriber);
             // Boxed: sessions are long, and this task's own state is done with.
-            let session = Box::new(reader).run(token, slot);
+            let session = Box::new(reader).run(token, (slot, seat));
             core.gate.spawn("reader", session);
         }
     }

@@ -3,10 +3,11 @@
 //! Constraints: a token is the password (the user name is free), looked at again every half minute; nothing can be
 //! published; a filter is granted only if every organization it could select is the token's to see, and what a
 //! wildcard selects is delivered only where the token has the right to that family too; QoS 0 only, because
-//! the bus is lossy and a subscriber catches up over HTTP; whoever does not keep up is disconnected.
+//! the bus is lossy and a subscriber catches up over HTTP; one token has some sessions, never all of them; whoever does not keep up is disconnected.
 
 mod connect;
 mod filter;
+mod seats;
 mod session;
 
 use std::{
@@ -20,6 +21,8 @@ use std::{
 use rustls::{ServerConfig, crypto::ring, version};
 use tokio::time::timeout;
 use uuid::Uuid;
+
+use seats::Seats;
 
 use super::{
     front::{TlsError, TlsMaterial},
@@ -95,6 +98,8 @@ pub struct BusinessConfig {
     pub listen: SocketAddr,
     /// Connections altogether.
     pub max_sessions: usize,
+    /// Connections with one token.
+    pub max_sessions_per_token: usize,
     /// TLS handshakes at a time.
     pub handshakes: usize,
     /// Longest handshake.
@@ -116,6 +121,7 @@ impl Default for BusinessConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8884)),
             max_sessions: 256,
+            max_sessions_per_token: 32,
             handshakes: 64,
             handshake_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
@@ -150,6 +156,7 @@ struct Core<T> {
     tls: Option<Arc<Tls>>,
     bus: Bus,
     tokens: Arc<T>,
+    seats: Arc<Seats>,
 }
 
 /// The business listener.
@@ -183,6 +190,7 @@ impl Business {
         };
         let gate = Arc::new(Gate::new(limits, stats, clock));
         let core = Arc::new(Core {
+            seats: Arc::new(Seats::new(config.max_sessions_per_token)),
             config,
             gate: gate.clone(),
             tls: tls.clone(),

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{
     Core, Subscriber, TokenCheck,
     filter::{Filters, NotGranted},
+    seats::Seat,
 };
 use crate::{
     bus::{BEHIND, Event},
@@ -81,7 +82,7 @@ impl<T: TokenCheck, S: Link> Reader<T, S> {
     }
 
     /// Runs the session to its end.
-    pub(super) async fn run(mut self: Box<Self>, token: String, slot: Slot) {
+    pub(super) async fn run(mut self: Box<Self>, token: String, places: (Slot, Seat)) {
         let (count, told) = self.serve(&Zeroizing::new(token)).await;
         let stats = self.core.gate.stats.clone();
         debug!(name = self.subscriber.name, ?count, "subscriber gone");
@@ -91,7 +92,7 @@ impl<T: TokenCheck, S: Link> Reader<T, S> {
             self.conn.close(CLOSE_PATIENCE).await;
         }
         stats.session_closed();
-        drop(slot);
+        drop(places);
     }
 
     async fn serve(&mut self, token: &str) -> Ending {

@@ -8,6 +8,7 @@ use std::{
 
 use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier, version};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use sealgate_broker_config::files;
 use sealgate_domain::DeviceId;
 
 use super::{FrontConfig, tickets::Tickets};
@@ -45,6 +46,9 @@ pub enum TlsError {
         /// Why.
         source: rustls_pki_types::pem::Error,
     },
+    /// The key's file is missing, or others may read it.
+    #[error("server key")]
+    Key(#[from] sealgate_broker_config::Error),
     /// No certificate where one must be.
     #[error("no certificate in the {0}")]
     Empty(&'static str),
@@ -70,7 +74,8 @@ impl TlsMaterial {
         Ok(Self {
             client_ca: certificates(ca)?,
             chain: certificates(chain)?,
-            key: PrivateKeyDer::from_pem_file(key).map_err(|source| unreadable(key, source))?,
+            key: PrivateKeyDer::from_pem_slice(&files::read_secret(key)?)
+                .map_err(|source| unreadable(key, source))?,
         })
     }
 }

@@ -34,6 +34,7 @@ pub(crate) enum Refused {
     Banned,
     Busy,
     Unavailable,
+    Quota,
 }
 
 /// What a first packet turned out to be.
@@ -171,6 +172,7 @@ pub(crate) fn refuse(out: &mut BytesMut, version: Version, why: Refused) {
         Refused::Banned => (R4::NotAuthorized, R5::Banned),
         Refused::Busy => (R4::ServiceUnavailable, R5::ServerBusy),
         Refused::Unavailable => (R4::ServiceUnavailable, R5::ServerUnavailable),
+        Refused::Quota => (R4::ServiceUnavailable, R5::QuotaExceeded),
     };
     match version {
         Version::V4 => write_v4(out, four),
@@ -195,4 +197,19 @@ fn write_v5(
     };
     let written = packet.write(out);
     debug_assert!(written.is_ok(), "a short packet");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_with_too_many_sessions_is_told_so_in_either_version() {
+        let mut out = BytesMut::new();
+        refuse(&mut out, Version::V4, Refused::Quota);
+        assert_eq!(out[3], 3);
+        out.clear();
+        refuse(&mut out, Version::V5, Refused::Quota);
+        assert_eq!(out[3], 0x97);
+    }
 }

@@ -283,3 +283,35 @@ async fn an_outage_ends_with_the_first_write_that_succeeds() {
     test.store.probe().await.unwrap();
     assert!(test.store.is_healthy());
 }
+
+#[tokio::test]
+async fn a_probe_of_a_full_disk_fails_until_there_is_room_again() {
+    let test = TestStore::sqlite_with(|config| config.max_size_mb = 1).await;
+    let fill = || {
+        test.store.write(Lane::Normal, |tx| async move {
+            let mut bulky = note(OrganizationId(uuid::Uuid::nil()));
+            bulky.detail = Some("x".repeat(10_000).into());
+            tx.audit(bulky).await
+        })
+    };
+    let mut written = 0;
+    while fill().await.is_ok() {
+        written += 1;
+        assert!(written < 1_000, "the limit holds");
+    }
+    for _ in 0..3 {
+        assert!(matches!(test.store.probe().await, Err(StoreError::Io(_))));
+        assert!(!test.store.is_healthy());
+    }
+    let freed: Result<(), StoreError> = test
+        .store
+        .write(Lane::Normal, |tx| async move {
+            tx.execute_unprepared("DELETE FROM audit").await?;
+            Ok(())
+        })
+        .await;
+    freed.unwrap();
+    test.store.note(StoreError::Io("as before".to_owned()));
+    test.store.probe().await.unwrap();
+    assert!(test.store.is_healthy());
+}
