@@ -165,17 +165,22 @@ impl Session {
         outcome: Option<Result<IngestOutcome, Fault>>,
     ) -> Result<(), End> {
         let owed = self.owed.pop_front();
+        let mut told = Ok(());
         if let (Some(Owed::Batch(batch)), Some(outcome)) = (owed, outcome) {
-            match outcome {
-                Ok(outcome) => self.answer_batch(batch, outcome).await?,
-                Err(Fault::Data) => {
-                    self.send_error(Some(batch.mid), ErrorCode::Internal)
-                        .await?;
-                }
+            told = match outcome {
+                Ok(outcome) => self.answer_batch(batch, outcome).await,
+                Err(Fault::Data) => self.send_error(Some(batch.mid), ErrorCode::Internal).await,
                 Err(Fault::Store) => return Err(End::Close(CloseReason::StoreFailed)),
-            }
+            };
         }
-        self.hand_down(super::Downlink::Accepted).await
+        if told.is_ok() {
+            told = self.hand_down(super::Downlink::Accepted).await;
+        }
+        if told.is_err() {
+            // It is settled all the same: an orderly end still gives it its turn.
+            self.owed.push_front(Owed::Turn);
+        }
+        told
     }
 
     async fn answer_batch(&mut self, batch: Batch, outcome: IngestOutcome) -> Result<(), End> {
