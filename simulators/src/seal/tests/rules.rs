@@ -380,10 +380,10 @@ fn five_key_presses_change_the_radio_and_end_the_session() {
 fn a_region_binds_the_grant_to_its_place() {
     let mut world = World::bound(23);
     let now = world.now;
-    let args = Args::Grant(sealgate_codec::ticket::GrantArgs {
+    let args = Args::Grant(GrantArgs {
         no: 9,
         max: 0,
-        mode: sealgate_codec::ticket::UseMode::Physical,
+        mode: UseMode::Physical,
         flags: GrantFlags(GrantFlags::REGION),
         area: Some(sealgate_codec::ticket::Area::Circle {
             center: sealgate_codec::ticket::Vertex {
