@@ -24,7 +24,10 @@ pub(super) fn payload(command: &Unsigned, now: Millis) -> Option<Vec<u8>> {
     );
     let until = command.expires_at.map(Millis::seconds);
     let from = match order {
-        Order::Grant(grant) => Some(Millis(grant.not_before).seconds()),
+        // A window that is open already is left open on this side: the seal's clock runs up to a second behind ours.
+        Order::Grant(grant) => {
+            Some(Millis(grant.not_before).seconds()).filter(|from| *from > now.seconds())
+        }
         _ => None,
     };
     Some(ticket.with_window(from, until).payload())
@@ -126,22 +129,31 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_carries_its_window_and_an_unlimited_one_says_zero() {
-        let grant = GrantOrder {
+    fn a_window_that_is_open_when_signed_carries_its_end_only() {
+        let ticket = decoded(Order::Grant(grant(5_000_000)), Some(Millis(7_000_000)));
+        assert_eq!((ticket.nbf, ticket.exp), (None, Some(7_000)));
+    }
+
+    fn grant(not_before: i64) -> GrantOrder {
+        GrantOrder {
             grant: Uuid::nil(),
             no: 9,
             user: 3,
             max: 0,
             flags: 16,
-            not_before: 6_000_000,
+            not_before,
             not_after: 7_000_000,
             region: Some(OrderRegion::Circle {
                 lat_e7: 1,
                 lon_e7: 2,
                 radius_m: 50,
             }),
-        };
-        let ticket = decoded(Order::Grant(grant), Some(Millis(7_000_000)));
+        }
+    }
+
+    #[test]
+    fn a_grant_carries_its_window_and_an_unlimited_one_says_zero() {
+        let ticket = decoded(Order::Grant(grant(6_000_000)), Some(Millis(7_000_000)));
         assert_eq!((ticket.nbf, ticket.exp), (Some(6_000), Some(7_000)));
         let Args::Grant(args) = ticket.args else {
             panic!("a grant");

@@ -336,7 +336,7 @@ async fn a_seal_of_free_use_always_holds_an_implicit_grant() {
     let (mut link, _) = world.greeted(&mut seal).await;
     let ticket = link.obey(&mut seal).await;
     assert_eq!(ticket.op, Op::Grant);
-    let hours = (ticket.exp.unwrap() - ticket.nbf.unwrap()) / 3_600;
+    let hours = (ticket.exp.unwrap() - ticket.iat) / 3_600;
     assert_eq!(hours, 24);
     // It is good for hours: nothing to renew now, or at the next HELLO.
     assert_eq!(world.renew_free_use().await.unwrap(), 0);
