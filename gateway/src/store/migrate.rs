@@ -16,55 +16,27 @@ struct Migration {
     postgres: &'static str,
 }
 
+/// The same file name in both dialects' folders.
+macro_rules! migration {
+    ($version:literal, $name:literal, $file:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $file)),
+            postgres: include_str!(concat!("../../migrations/postgres/", $file)),
+        }
+    };
+}
+
 const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "spine",
-        sqlite: include_str!("../../migrations/sqlite/0001_spine.sql"),
-        postgres: include_str!("../../migrations/postgres/0001_spine.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "reading_mark",
-        sqlite: include_str!("../../migrations/sqlite/0002_reading_mark.sql"),
-        postgres: include_str!("../../migrations/postgres/0002_reading_mark.sql"),
-    },
-    Migration {
-        version: 3,
-        name: "follower",
-        sqlite: include_str!("../../migrations/sqlite/0003_follower.sql"),
-        postgres: include_str!("../../migrations/postgres/0003_follower.sql"),
-    },
-    Migration {
-        version: 4,
-        name: "stamp_time",
-        sqlite: include_str!("../../migrations/sqlite/0004_stamp_time.sql"),
-        postgres: include_str!("../../migrations/postgres/0004_stamp_time.sql"),
-    },
-    Migration {
-        version: 5,
-        name: "request_started",
-        sqlite: include_str!("../../migrations/sqlite/0005_request_started.sql"),
-        postgres: include_str!("../../migrations/postgres/0005_request_started.sql"),
-    },
-    Migration {
-        version: 6,
-        name: "renewal",
-        sqlite: include_str!("../../migrations/sqlite/0006_renewal.sql"),
-        postgres: include_str!("../../migrations/postgres/0006_renewal.sql"),
-    },
-    Migration {
-        version: 7,
-        name: "times",
-        sqlite: include_str!("../../migrations/sqlite/0007_times.sql"),
-        postgres: include_str!("../../migrations/postgres/0007_times.sql"),
-    },
-    Migration {
-        version: 8,
-        name: "unsettled",
-        sqlite: include_str!("../../migrations/sqlite/0008_unsettled.sql"),
-        postgres: include_str!("../../migrations/postgres/0008_unsettled.sql"),
-    },
+    migration!(1, "spine", "0001_spine.sql"),
+    migration!(2, "reading_mark", "0002_reading_mark.sql"),
+    migration!(3, "follower", "0003_follower.sql"),
+    migration!(4, "stamp_time", "0004_stamp_time.sql"),
+    migration!(5, "request_started", "0005_request_started.sql"),
+    migration!(6, "renewal", "0006_renewal.sql"),
+    migration!(7, "times", "0007_times.sql"),
+    migration!(8, "unsettled", "0008_unsettled.sql"),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\
