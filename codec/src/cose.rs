@@ -100,11 +100,16 @@ pub struct Sign1<'b> {
 }
 
 impl Sign1<'_> {
+    /// The bytes the signature covers, for this purpose.
+    #[must_use]
+    pub fn message(&self, purpose: Purpose) -> Vec<u8> {
+        to_be_signed(self.kid, purpose.aad(), self.payload)
+    }
+
     /// Whether the signature is the key's, for this purpose.
     #[must_use]
     pub fn verify(&self, purpose: Purpose, public: &[u8; 32], verifier: &dyn Verify) -> bool {
-        let message = to_be_signed(self.kid, purpose.aad(), self.payload);
-        verifier.verify(public, &message, &self.signature)
+        verifier.verify(public, &self.message(purpose), &self.signature)
     }
 }
 

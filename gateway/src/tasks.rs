@@ -14,3 +14,14 @@ where
 {
     tokio::spawn(future.instrument(info_span!("task", name)))
 }
+
+/// Runs what takes milliseconds of computing on a thread of its own. `None`: it panicked.
+pub async fn compute<F, T>(name: &'static str, work: F) -> Option<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let span = info_span!("compute", name);
+    let running = tokio::task::spawn_blocking(move || span.in_scope(work));
+    running.await.ok()
+}

@@ -88,24 +88,48 @@ impl Checkpoint {
         Ok((Self::decode(signed.payload)?, signed))
     }
 
+    /// Takes a signed checkpoint apart for whoever verifies many signatures together.
+    ///
+    /// # Errors
+    /// [`ErrorCode::KeyScope`] for another key id, or what is wrong with the bytes.
+    pub fn claim(bytes: &[u8]) -> Result<Claim, ErrorCode> {
+        let (checkpoint, signed) = Self::parse(bytes)?;
+        if signed.kid != Self::KID {
+            return Err(ErrorCode::KeyScope);
+        }
+        Ok(Claim {
+            checkpoint,
+            message: signed.message(Purpose::Checkpoint),
+            signature: signed.signature,
+        })
+    }
+
     /// Verifies a signed checkpoint by the seal's registered log key.
     ///
     /// # Errors
-    /// [`ErrorCode::Signature`], [`ErrorCode::KeyScope`] for another key id, or what is wrong with the bytes.
+    /// [`ErrorCode::Signature`], or as [`Checkpoint::claim`].
     pub fn verify(
         bytes: &[u8],
         public: &[u8; 32],
         verifier: &dyn Verify,
     ) -> Result<Self, ErrorCode> {
-        let (checkpoint, signed) = Self::parse(bytes)?;
-        if signed.kid != Self::KID {
-            return Err(ErrorCode::KeyScope);
-        }
-        if !signed.verify(Purpose::Checkpoint, public, verifier) {
+        let claim = Self::claim(bytes)?;
+        if !verifier.verify(public, &claim.message, &claim.signature) {
             return Err(ErrorCode::Signature);
         }
-        Ok(checkpoint)
+        Ok(claim.checkpoint)
     }
+}
+
+/// A checkpoint that nobody has verified yet: worth nothing before `signature` of `message` is found to be the seal's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What it says.
+    pub checkpoint: Checkpoint,
+    /// The bytes that were signed.
+    pub message: Vec<u8>,
+    /// The signature.
+    pub signature: [u8; 64],
 }
 
 /// Verifies an event's signature by the seal's registered log key: its payload is the record's bytes.

@@ -9,7 +9,7 @@ mod keyset;
 mod lease;
 mod receipt;
 
-pub use checkpoint::{Checkpoint, verify_event};
+pub use checkpoint::{Checkpoint, Claim, verify_event};
 pub use keyset::{KeyEntry, KeySet, MAX_KEYS, RootKey};
 pub use lease::{Lease, LeaseView};
 pub use receipt::{Receipt, ReceiptView};

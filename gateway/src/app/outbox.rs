@@ -101,6 +101,14 @@ impl App {
             .map_err(|error: StoreError| AppError::from(error))
     }
 
+    /// Moves what was committed from the write-ahead log into the database file.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn checkpoint_wal(&self) -> Result<(), AppError> {
+        Ok(self.store.checkpoint_wal().await?)
+    }
+
     /// Deletes one batch of what is old; true while there is more.
     ///
     /// # Errors

@@ -210,6 +210,12 @@ impl Bus {
         self.shared.out.subscribe()
     }
 
+    /// Whether anybody subscribes at the moment; an event published to nobody is gone.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        self.shared.out.receiver_count() > 0
+    }
+
     /// How often a router was built: 1 when nothing ever failed.
     #[must_use]
     pub fn builds(&self) -> u64 {

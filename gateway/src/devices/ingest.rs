@@ -1,6 +1,7 @@
 //! Group commit: what many sessions hand in shares one transaction, and nobody hears an answer before its commit.
 //!
-//! A batch never waits for company: the next transaction takes what arrived while the last one ran. That one bad part
+//! Two stages, each at work while the other is: what arrived together is proven together (signatures), what is proven
+//! together is committed together. Neither waits for company: it takes what came while it was busy. That one bad part
 //! harms no other is the transaction's business; a fault of the store answers all with [`Fault::Store`], after which
 //! nothing may be acknowledged.
 
@@ -20,6 +21,8 @@ pub enum Fault {
     Store,
     /// This very content cannot be stored: sending again does not help.
     Data,
+    /// It is not signed by the device. Nothing of it was looked at.
+    Forged,
 }
 
 /// What runs the transaction.
@@ -31,6 +34,9 @@ pub(super) trait Commit: Send + Sync + 'static {
 
     /// Rows in a part, for the size of a transaction.
     fn rows(part: &Self::Part) -> usize;
+
+    /// Which parts are signed by their devices, in their order.
+    fn proven(parts: &[&Self::Part]) -> Vec<bool>;
 
     /// One transaction over all parts; outcomes in their order.
     fn commit(
@@ -68,7 +74,8 @@ impl<C: Commit> Ingest<C> {
         clock: SharedClock,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (sender, receiver) = mpsc::channel(limits.queue.max(1));
+        let (sender, arrived) = mpsc::channel(limits.queue.max(1));
+        let (proven, receiver) = mpsc::channel(limits.rows.max(1));
         let committer = Committer {
             commit,
             limits,
@@ -77,7 +84,8 @@ impl<C: Commit> Ingest<C> {
             receiver,
             carried: VecDeque::new(),
         };
-        // It ends when the last session and the host are gone.
+        // They end when the last session and the host are gone.
+        tasks::spawn("prove", prove(arrived, proven, limits.rows));
         tasks::spawn("ingest", committer.run());
         Self { sender }
     }
@@ -110,6 +118,41 @@ pub(super) struct Limits {
     pub(super) queue: usize,
     /// Most rows of one transaction.
     pub(super) rows: usize,
+}
+
+/// The first stage: what is not signed by its device goes no further.
+async fn prove<C: Commit>(
+    mut arrived: mpsc::Receiver<Waiting<C>>,
+    proven: mpsc::Sender<Waiting<C>>,
+    most: usize,
+) {
+    loop {
+        let mut batch = Vec::new();
+        if arrived.recv_many(&mut batch, most.max(1)).await == 0 {
+            return;
+        }
+        // A panic loses the batch: its senders hear that nothing was stored.
+        let Some(examined) = examine(batch).await else {
+            continue;
+        };
+        for (waiting, holds) in examined {
+            if !holds {
+                // A session that ended meanwhile does not need its answer.
+                let _ = waiting.reply.send(Err(Fault::Forged));
+            } else if proven.send(waiting).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn examine<C: Commit>(batch: Vec<Waiting<C>>) -> Option<Vec<(Waiting<C>, bool)>> {
+    let work = move || {
+        let parts: Vec<_> = batch.iter().map(|waiting| &waiting.part).collect();
+        let held = C::proven(&parts);
+        batch.into_iter().zip(held).collect()
+    };
+    tasks::compute("prove", work).await
 }
 
 struct Committer<C: Commit> {
@@ -210,7 +253,7 @@ mod tests {
     use super::*;
     use crate::clock::TestClock;
 
-    /// Stores numbers; 99 breaks the store.
+    /// Stores numbers; 99 breaks the store, 66 is a forgery.
     #[derive(Clone, Default)]
     struct Numbers {
         transactions: Arc<Mutex<Vec<Vec<u32>>>>,
@@ -222,6 +265,10 @@ mod tests {
 
         fn rows(_: &u32) -> usize {
             1
+        }
+
+        fn proven(parts: &[&u32]) -> Vec<bool> {
+            parts.iter().map(|number| **number != 66).collect()
         }
 
         async fn commit(&self, numbers: Vec<u32>) -> Result<Vec<u32>, Fault> {
@@ -265,6 +312,14 @@ mod tests {
         assert_eq!(transactions.concat(), wanted);
         assert!(transactions.len() < 10, "{transactions:?}");
         assert!(transactions.iter().all(|batch| batch.len() <= 4));
+    }
+
+    #[tokio::test]
+    async fn a_forgery_is_refused_and_those_that_came_with_it_are_stored() {
+        let (ingest, numbers) = start(512);
+        let results = submit_all(&ingest, &[1, 66, 2]).await;
+        assert_eq!(results, [Ok(1), Err(Fault::Forged), Ok(2)]);
+        assert_eq!(numbers.transactions.lock().unwrap().concat(), [1, 2]);
     }
 
     #[tokio::test]

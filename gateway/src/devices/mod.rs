@@ -11,6 +11,7 @@ mod flight;
 mod ingest;
 mod mailbox;
 mod presence;
+mod proof;
 mod rate;
 mod registry;
 mod session;

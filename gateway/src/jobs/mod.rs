@@ -16,6 +16,7 @@ mod signer;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod wal;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -109,6 +110,7 @@ impl Jobs {
             retention::round,
         );
         jobs.run(parts, timed("signer", signer::PERIOD), signer::round);
+        jobs.run(parts, timed("wal", wal::PERIOD), wal::round);
         jobs.follow(parts, "bus", outbox::publish);
         jobs.follow(parts, "notices", notices::send);
         jobs.follow(parts, "fleet", fleet::watch);

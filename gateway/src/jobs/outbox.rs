@@ -62,6 +62,9 @@ fn tell(parts: &Parts, event: &Committed) {
     else {
         return;
     };
+    if !bus.is_heard() {
+        return;
+    }
     let message = serde_json::json!({
         "position": event.position,
         "topic": event.topic.as_str(),

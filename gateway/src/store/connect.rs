@@ -21,6 +21,7 @@ use super::{
     ingest::Writer,
     meter::Meter,
     pools::{self, Kind, Pools},
+    wal::Checkpointer,
     tx::Signals,
 };
 use crate::{clock::SharedClock, config::StoreConfig, telemetry::Metrics};
@@ -262,6 +263,14 @@ impl Store {
     pub(super) fn ingest_writer(&self) -> Option<&Writer> {
         match &self.inner.kind {
             Kind::Sqlite { ingest, .. } => Some(ingest),
+            Kind::Postgres(_) => None,
+        }
+    }
+
+    /// Who moves SQLite's write-ahead log into the file.
+    pub(super) fn checkpointer(&self) -> Option<&Checkpointer> {
+        match &self.inner.kind {
+            Kind::Sqlite { checkpointer, .. } => Some(checkpointer),
             Kind::Postgres(_) => None,
         }
     }

@@ -128,6 +128,16 @@ pub(super) fn sqlite(code: i32, text: &str) -> Option<StoreError> {
     }
 }
 
+/// What went wrong on a connection of rusqlite's.
+pub(super) fn rusqlite(error: rusqlite::Error) -> StoreError {
+    if let rusqlite::Error::SqliteFailure(inner, _) = &error
+        && let Some(error) = sqlite(inner.extended_code, &error.to_string())
+    {
+        return error;
+    }
+    StoreError::Statement(DbErr::Custom(error.to_string()))
+}
+
 /// Did PostgreSQL end this transaction so that another could go on (serialization failure, deadlock)?
 pub(super) fn lost_race(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) =

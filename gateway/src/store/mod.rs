@@ -34,6 +34,7 @@ pub mod retention;
 pub mod stamp;
 pub mod token;
 mod tx;
+mod wal;
 
 pub use audit::Audit;
 pub use connect::{Lane, Store};

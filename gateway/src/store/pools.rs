@@ -11,13 +11,16 @@ use sea_orm::{
     },
 };
 
-use super::{StoreError, gate::Gate, ingest::Writer};
+use super::{
+    StoreError,
+    gate::Gate,
+    ingest::Writer,
+    wal::{self, Checkpointer},
+};
 use crate::config::StoreConfig;
 
 /// Connections that only the priority lane uses (PostgreSQL).
 const PRIORITY_CONNECTIONS: u32 = 2;
-/// Pages in the write-ahead log at which it is moved into the file.
-const CHECKPOINT_PAGES: u32 = 4_000;
 
 /// The pools of the moment; replaced as a whole when the database failed.
 #[derive(Debug, Clone)]
@@ -40,6 +43,8 @@ pub(super) enum Kind {
         gate: Gate,
         /// Writes records.
         ingest: Writer,
+        /// Moves what was written into the file.
+        checkpointer: Checkpointer,
     },
     /// PostgreSQL.
     Postgres(PgConnectOptions),
@@ -69,7 +74,7 @@ pub(super) fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(wait)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+            .pragma("wal_autocheckpoint", wal::MAX_PAGES.to_string())
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
         let pages = max_pages(config);
@@ -79,6 +84,7 @@ pub(super) fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
             return Err(invalid(&"a database in memory keeps nothing"));
         }
         return Ok(Kind::Sqlite {
+            checkpointer: Checkpointer::new(file.clone(), wait),
             ingest: Writer::start(file, wait, pages)
                 .map_err(|error| StoreError::Io(error.to_string()))?,
             options,

@@ -9,7 +9,11 @@ use std::sync::LazyLock;
 
 use ring::signature::{ED25519, UnparsedPublicKey};
 use sealgate_codec::{
-    DeviceId, ErrorCode, chain::Head, cose::Verify, message::Stamps, statement::Checkpoint,
+    DeviceId, ErrorCode,
+    chain::Head,
+    cose::Verify,
+    message::Stamps,
+    statement::{Checkpoint, Claim},
 };
 use sealgate_domain::stamp::{Batch, Cursor, UNKNOWN_HEAD};
 
@@ -27,12 +31,9 @@ impl Verify for Ring {
 /// A head no chain leads to.
 static NO_HEAD: LazyLock<[u8; 32]> = LazyLock::new(|| [0xff; 32]);
 
-/// Checks form and signature of a batch: numbers without holes, made by this device, vouched for by its checkpoint.
-pub(super) fn verify(
-    stamps: &Stamps,
-    device: DeviceId,
-    log_key: &[u8; 32],
-) -> Result<Checkpoint, ErrorCode> {
+/// Checks the form of a batch: numbers without holes, and a checkpoint that names this device and those numbers. The
+/// claim's signature is verified with those of others, before anything is stored.
+pub(super) fn claim(stamps: &Stamps, device: DeviceId) -> Result<Claim, ErrorCode> {
     let mut expected = stamps.first;
     for entry in &stamps.records {
         if entry.record.seq != expected {
@@ -40,17 +41,18 @@ pub(super) fn verify(
         }
         expected = entry.record.end();
     }
-    let checkpoint = Checkpoint::verify(&stamps.checkpoint, log_key, &Ring)?;
+    let claim = Checkpoint::claim(&stamps.checkpoint)?;
+    let checkpoint = &claim.checkpoint;
     if checkpoint.dev != device {
         return Err(ErrorCode::WrongDevice);
     }
     if checkpoint.epoch != stamps.epoch || checkpoint.next != expected {
         return Err(ErrorCode::Range);
     }
-    Ok(checkpoint)
+    Ok(claim)
 }
 
-/// Places a verified batch against the cursor.
+/// Places a batch against the cursor.
 pub(super) fn place(
     stamps: &Stamps,
     checkpoint: &Checkpoint,

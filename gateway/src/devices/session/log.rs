@@ -4,13 +4,14 @@
 //! several batches on the way; the database decides against where it stands then. `upto` always comes from a commit.
 
 use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
 use sealgate_codec::{
     DeviceId as WireId, ErrorCode, Message,
     abnormal::classify,
     chain::Head,
     message::{Event, Gap, LogAck, Stamps},
     record::{ClockQuality, Entry, GrantState, Phase, Position, kind},
-    statement::{Receipt, verify_event},
+    statement::{Claim, Receipt, verify_event},
 };
 use sealgate_domain::{
     grant::Place,
@@ -33,6 +34,7 @@ use crate::{
     devices::{
         ingest::{Answer, Commit, Fault},
         link::{CloseReason, LinkKind},
+        proof::{self, Proof},
     },
     signer::Purpose,
 };
@@ -49,17 +51,28 @@ impl StampCommit {
     }
 }
 
+/// A batch and the signature it stands on.
+pub(in crate::devices) struct Part {
+    proof: Proof,
+    batch: IngestBatch,
+}
+
 impl Commit for StampCommit {
-    type Part = IngestBatch;
+    type Part = Part;
     type Outcome = IngestOutcome;
 
-    fn rows(part: &IngestBatch) -> usize {
-        part.records.len()
+    fn rows(part: &Part) -> usize {
+        part.batch.records.len()
     }
 
-    async fn commit(&self, parts: Vec<IngestBatch>) -> Result<Vec<IngestOutcome>, Fault> {
+    fn proven(parts: &[&Part]) -> Vec<bool> {
+        proof::hold(parts.iter().map(|part| &part.proof))
+    }
+
+    async fn commit(&self, parts: Vec<Part>) -> Result<Vec<IngestOutcome>, Fault> {
         let count = parts.len();
-        self.app.store_stamps(parts).await.map_err(|error| {
+        let batches = parts.into_iter().map(|part| part.batch).collect();
+        self.app.store_stamps(batches).await.map_err(|error| {
             tracing::error!(%error, parts = count, "records were not stored");
             match error.is_outage() {
                 true => Fault::Store,
@@ -92,7 +105,7 @@ impl Batch {
 /// A checked batch that waits for room in the group commit.
 pub(super) struct Checked {
     mid: u16,
-    part: IngestBatch,
+    part: Part,
 }
 
 impl Session {
@@ -112,13 +125,22 @@ impl Session {
         }
     }
 
-    /// The batch for the group commit, and where the log stands behind it if it is what it should be.
-    fn check_stamps(&self, stamps: &Stamps) -> Result<(IngestBatch, Cursor), ErrorCode> {
-        let greeting = self.greeting.as_ref().ok_or(ErrorCode::RetryLater)?;
+    /// The part for the group commit, and where the log stands behind it if it is what it should be.
+    fn check_stamps(&mut self, stamps: &Stamps) -> Result<(Part, Cursor), ErrorCode> {
+        let greeting = self.greeting.ok_or(ErrorCode::RetryLater)?;
         let cursor = self.cursor.ok_or(ErrorCode::RetryLater)?;
         let wire = WireId::new(self.device.0);
-        let checkpoint = check::verify(stamps, wire, &self.credentials.log_key)?;
+        let Claim {
+            checkpoint,
+            message,
+            signature,
+        } = check::claim(stamps, wire)?;
         let batch = check::place(stamps, &checkpoint, &cursor)?;
+        let proof = Proof {
+            key: self.log_key()?,
+            message,
+            signature,
+        };
         let continues = batch.prev_head == cursor.head && batch.chained_from == cursor.next;
         let after = match continues {
             true => Cursor {
@@ -128,7 +150,7 @@ impl Session {
             },
             false => cursor,
         };
-        let part = IngestBatch {
+        let batch = IngestBatch {
             device: self.device,
             epoch: batch.epoch,
             first: batch.first,
@@ -140,7 +162,18 @@ impl Session {
             sync: greeting.sync,
             battery: Some(greeting.battery),
         };
-        Ok((part, after))
+        Ok((Part { proof, batch }, after))
+    }
+
+    /// The device's registered key, taken apart once a session.
+    fn log_key(&mut self) -> Result<VerifyingKey, ErrorCode> {
+        if let Some(key) = self.log_key {
+            return Ok(key);
+        }
+        let key = VerifyingKey::from_bytes(&self.credentials.log_key).ok();
+        let key = key.filter(|key| !key.is_weak());
+        self.log_key = key;
+        key.ok_or(ErrorCode::Signature)
     }
 
     /// Hands the held batch to the group commit; it stays held while there is no room.
@@ -148,7 +181,7 @@ impl Session {
         let Some(Checked { mid, part }) = self.held.take() else {
             return Ok(());
         };
-        let epoch = part.epoch;
+        let epoch = part.batch.epoch;
         match self.host.ingest.try_submit(part) {
             Ok(answer) => self
                 .owed
@@ -170,6 +203,7 @@ impl Session {
             told = match outcome {
                 Ok(outcome) => self.answer_batch(batch, outcome).await,
                 Err(Fault::Data) => self.send_error(Some(batch.mid), ErrorCode::Internal).await,
+                Err(Fault::Forged) => self.refuse_forged(batch).await,
                 Err(Fault::Store) => return Err(End::Close(CloseReason::StoreFailed)),
             };
         }
@@ -181,6 +215,14 @@ impl Session {
             self.owed.push_front(Owed::Turn);
         }
         told
+    }
+
+    /// What was counted on behind it is taken back: the stored log says where we stand.
+    async fn refuse_forged(&mut self, batch: Batch) -> Result<(), End> {
+        tracing::info!(device = %self.device, "a batch was refused: its signature is not the device's");
+        let stored = self.host.app.log_cursor(self.device).await;
+        self.cursor = stored.map_err(|error| self.store_failed(&error))?;
+        self.send_error(Some(batch.mid), ErrorCode::Signature).await
     }
 
     async fn answer_batch(&mut self, batch: Batch, outcome: IngestOutcome) -> Result<(), End> {

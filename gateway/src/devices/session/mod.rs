@@ -18,6 +18,7 @@ mod telemetry;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
 use sealgate_codec::{ErrorCode, Frame, Message};
 use sealgate_domain::{
     DeviceId,
@@ -113,6 +114,8 @@ pub(super) struct Session {
     handle: Handle,
     down: mpsc::Sender<Downlink>,
     credentials: Arc<Credentials>,
+    /// The log key of `credentials`, once it was needed.
+    log_key: Option<VerifyingKey>,
     standing: Standing,
     greeting: Option<Greeting>,
     /// Where the log stands once everything under way is stored.
@@ -149,6 +152,7 @@ impl Session {
             down,
             standing: credentials.standing(),
             credentials,
+            log_key: None,
             greeting: None,
             cursor: None,
             owed: VecDeque::new(),
@@ -351,6 +355,7 @@ impl Session {
             return Err(End::Close(CloseReason::NotAuthorized));
         };
         self.credentials = credentials;
+        self.log_key = None;
         self.standing = self
             .host
             .app

@@ -16,10 +16,7 @@ use super::{
     IngestBatch, IngestOutcome, IngestRefusal,
     decide::{self, Decision},
 };
-use crate::store::{StoreError, error, gate::Permit};
-
-/// Pages in the write-ahead log at which it is moved into the file.
-const CHECKPOINT_PAGES: u32 = 4_000;
+use crate::store::{StoreError, error, gate::Permit, wal};
 
 type Reply = oneshot::Sender<Result<Vec<IngestOutcome>, StoreError>>;
 
@@ -100,14 +97,14 @@ fn work(
     for group in groups {
         outcomes.push(apart(&tx, group)?);
     }
-    tx.commit().map_err(failed)?;
+    tx.commit().map_err(error::rusqlite)?;
     Ok(outcomes)
 }
 
 fn begin(connection: &mut Connection) -> Result<Transaction<'_>, StoreError> {
     connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)
+        .map_err(error::rusqlite)
 }
 
 /// All groups without savepoints, which cost a copy of every page they touch. `None`: one of them makes trouble,
@@ -123,16 +120,16 @@ fn together(
             Ok(Some(outcome)) => outcomes.push(outcome),
             Ok(None) => return Ok(None),
             Err(error) if is_content(&error) => return Ok(None),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(error::rusqlite(error)),
         }
     }
-    tx.commit().map_err(failed)?;
+    tx.commit().map_err(error::rusqlite)?;
     Ok(Some(outcomes))
 }
 
 fn open(file: &Path, busy: Duration, max_pages: u32) -> Result<Connection, StoreError> {
-    let connection = Connection::open(file).map_err(failed)?;
-    connection.busy_timeout(busy).map_err(failed)?;
+    let connection = Connection::open(file).map_err(error::rusqlite)?;
+    connection.busy_timeout(busy).map_err(error::rusqlite)?;
     connection.set_prepared_statement_cache_capacity(32);
     for (name, value) in [
         ("synchronous", "FULL"),
@@ -140,18 +137,18 @@ fn open(file: &Path, busy: Duration, max_pages: u32) -> Result<Connection, Store
         ("cache_size", "-65536"),
         ("temp_store", "MEMORY"),
         ("max_page_count", &max_pages.to_string()),
-        ("wal_autocheckpoint", &CHECKPOINT_PAGES.to_string()),
+        ("wal_autocheckpoint", &wal::MAX_PAGES.to_string()),
     ] {
         connection
             .pragma_update(None, name, value)
-            .map_err(failed)?;
+            .map_err(error::rusqlite)?;
     }
     let synchronous: i64 = connection
         .pragma_query_value(None, "synchronous", |row| row.get(0))
-        .map_err(failed)?;
+        .map_err(error::rusqlite)?;
     let journal: String = connection
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
-        .map_err(failed)?;
+        .map_err(error::rusqlite)?;
     if synchronous != 2 || journal != "wal" {
         return Err(StoreError::Setup(format!(
             "the database has synchronous = {synchronous}, journal_mode = {journal}: acknowledged records could be lost"
@@ -163,7 +160,7 @@ fn open(file: &Path, busy: Duration, max_pages: u32) -> Result<Connection, Store
 /// A group in its savepoint: what the database refuses of its content harms no other group.
 fn apart(tx: &Transaction<'_>, batch: &IngestBatch) -> Result<IngestOutcome, StoreError> {
     let run = |sql| tx.prepare_cached(sql)?.execute([]);
-    run("SAVEPOINT device_group").map_err(failed)?;
+    run("SAVEPOINT device_group").map_err(error::rusqlite)?;
     let attempt = match try_group(tx, batch, false) {
         // A row that the cursor knows nothing of: look at everything that is stored.
         Ok(None) => run("ROLLBACK TO device_group").and_then(|_| try_group(tx, batch, true)),
@@ -173,12 +170,12 @@ fn apart(tx: &Transaction<'_>, batch: &IngestBatch) -> Result<IngestOutcome, Sto
         Ok(Some(outcome)) => outcome,
         Ok(None) => return Err(StoreError::unreadable("stamp", "rows that come and go")),
         Err(error) if is_content(&error) => {
-            run("ROLLBACK TO device_group").map_err(failed)?;
+            run("ROLLBACK TO device_group").map_err(error::rusqlite)?;
             IngestOutcome::Refused(IngestRefusal::Content)
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(error::rusqlite(error)),
     };
-    run("RELEASE device_group").map_err(failed)?;
+    run("RELEASE device_group").map_err(error::rusqlite)?;
     Ok(outcome)
 }
 
@@ -223,13 +220,4 @@ fn is_content(error: &rusqlite::Error) -> bool {
         | rusqlite::Error::IntegralValueOutOfRange(..) => true,
         _ => false,
     }
-}
-
-fn failed(error: rusqlite::Error) -> StoreError {
-    if let rusqlite::Error::SqliteFailure(inner, _) = &error
-        && let Some(error) = error::sqlite(inner.extended_code, &error.to_string())
-    {
-        return error;
-    }
-    StoreError::Statement(sea_orm::DbErr::Custom(error.to_string()))
 }
