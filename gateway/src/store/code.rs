@@ -1,15 +1,12 @@
 //! Verification codes.
 
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sealgate_domain::{
     Millis, OrganizationId,
     code::{Code, Purpose},
 };
 
-use super::{Reader, StoreError, Tx, entity::verification_code as table};
+use super::{StoreError, Tx, entity::verification_code as table, rows};
 
 /// A row.
 pub use table::Model as Row;
@@ -54,34 +51,12 @@ pub async fn newest(
     Ok(query.one(&**tx).await?)
 }
 
-/// The newest code for a phone and purpose.
-///
-/// # Errors
-/// The database.
-pub async fn find_newest(
-    r: &Reader,
-    organization: OrganizationId,
-    phone: &str,
-    purpose: Purpose,
-) -> Result<Option<Row>, StoreError> {
-    let query = table::Entity::find()
-        .filter(table::Column::OrganizationId.eq(organization.0))
-        .filter(table::Column::Phone.eq(phone))
-        .filter(table::Column::Purpose.eq(purpose.as_str()))
-        .order_by_desc(table::Column::CreatedAt);
-    Ok(query.one(r).await?)
-}
-
 /// A new one.
 ///
 /// # Errors
 /// The database.
 pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let row = row.clone().into_active_model().reset_all();
-    table::Entity::insert(row)
-        .exec_without_returning(&**tx)
-        .await?;
-    Ok(())
+    rows::insert(tx, row).await
 }
 
 /// Writes all columns. A wrong try must be committed too: return the refusal as a value, not as an error.
@@ -89,11 +64,7 @@ pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
 /// # Errors
 /// The database.
 pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let all = row.clone().into_active_model().reset_all();
-    table::Entity::update_many()
-        .set(all)
-        .filter(table::Column::Id.eq(row.id))
-        .exec(&**tx)
-        .await?;
+    let key = table::Column::Id.eq(row.id);
+    rows::save(tx, row, key).await?;
     Ok(())
 }

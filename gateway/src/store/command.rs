@@ -1,8 +1,8 @@
 //! Commands: rows first, delivery later.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, sea_query::Expr,
 };
 use sealgate_domain::{
     CommandId, DeviceId, Millis,
@@ -13,6 +13,7 @@ use super::{
     Reader, StoreError, Tx,
     device::number,
     entity::{command as table, device_report},
+    rows,
 };
 
 /// A row.
@@ -339,10 +340,7 @@ pub async fn insert(tx: &Tx, row: &Row, now: Millis) -> Result<Vec<Row>, StoreEr
         Some(key) => supersede(tx, row.device(), key, now).await?,
         None => Vec::new(),
     };
-    let all = row.clone().into_active_model().reset_all();
-    table::Entity::insert(all)
-        .exec_without_returning(&**tx)
-        .await?;
+    rows::insert(tx, row).await?;
     Ok(superseded)
 }
 
@@ -374,12 +372,8 @@ pub async fn supersede(
 /// # Errors
 /// The database.
 pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let all = row.clone().into_active_model().reset_all();
-    table::Entity::update_many()
-        .set(all)
-        .filter(table::Column::Id.eq(row.id))
-        .exec(&**tx)
-        .await?;
+    let key = table::Column::Id.eq(row.id);
+    rows::save(tx, row, key).await?;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! Devices: identity, life, and what is wanted of them.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, JoinType,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
 };
 use sealgate_domain::{
     DeviceId, Millis, OrganizationId,
@@ -14,6 +14,7 @@ use sealgate_domain::{
 use super::{
     Reader, StoreError, Tx,
     entity::{device as table, device_report},
+    rows,
 };
 
 /// A row.
@@ -227,13 +228,9 @@ fn with_report() -> sea_orm::RelationDef {
 /// # Errors
 /// [`StoreError::Exists`] if its id or serial number is known.
 pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let id = row.id;
-    let row = row.clone().into_active_model().reset_all();
-    table::Entity::insert(row)
-        .exec_without_returning(&**tx)
-        .await?;
+    rows::insert(tx, row).await?;
     let report = device_report::ActiveModel {
-        device_id: Set(id),
+        device_id: Set(row.id),
         connected: Set(false),
         term: Set(0),
         ..Default::default()
@@ -249,17 +246,16 @@ pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::Stale`] if somebody else did so since `row` was read.
 pub async fn save(tx: &Tx, row: &mut Row) -> Result<(), StoreError> {
-    let mut all = row.clone().into_active_model().reset_all();
-    all.version = Set(row.version + 1);
-    let done = table::Entity::update_many()
-        .set(all)
-        .filter(table::Column::Id.eq(row.id))
-        .filter(table::Column::Version.eq(row.version))
-        .exec(&**tx)
-        .await?;
-    if done.rows_affected == 0 {
+    let as_read = Condition::all()
+        .add(table::Column::Id.eq(row.id))
+        .add(table::Column::Version.eq(row.version));
+    let next = Row {
+        version: row.version + 1,
+        ..row.clone()
+    };
+    if !rows::save(tx, &next, as_read).await? {
         return Err(StoreError::Stale("the device"));
     }
-    row.version += 1;
+    *row = next;
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! Grants.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait as _},
 };
 use sealgate_domain::{
@@ -10,7 +9,7 @@ use sealgate_domain::{
     grant::{Flags, Grant, GrantState},
 };
 
-use super::{Reader, StoreError, Tx, device::number, entity::use_grant as table};
+use super::{Reader, StoreError, Tx, device::number, entity::use_grant as table, rows};
 
 /// A row.
 pub use table::Model as Row;
@@ -26,6 +25,12 @@ impl Row {
     #[must_use]
     pub fn device(&self) -> DeviceId {
         DeviceId::from_key(self.device_id)
+    }
+
+    /// Its number on the device.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        number(self.no)
     }
 
     /// Its rules.
@@ -202,11 +207,7 @@ fn in_state(state: GrantState, now: Millis) -> Condition {
 /// # Errors
 /// The database.
 pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let row = row.clone().into_active_model().reset_all();
-    table::Entity::insert(row)
-        .exec_without_returning(&**tx)
-        .await?;
-    Ok(())
+    rows::insert(tx, row).await
 }
 
 /// Writes what may change: delivery and end. Counts are ingest's alone.

@@ -1,11 +1,9 @@
 //! Answers kept for requests that carry an Idempotency-Key.
 
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, sea_query::Expr};
 use sealgate_domain::{Millis, TokenId};
 
-use super::{Reader, StoreError, Tx, entity::idempotency as table};
+use super::{Reader, StoreError, Tx, entity::idempotency as table, rows};
 
 /// A row.
 pub use table::Model as Row;
@@ -24,11 +22,7 @@ pub async fn find(r: &Reader, token: TokenId, key: &str) -> Result<Option<Row>, 
 /// # Errors
 /// [`StoreError::Exists`] if it is taken.
 pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let row = row.clone().into_active_model().reset_all();
-    table::Entity::insert(row)
-        .exec_without_returning(&**tx)
-        .await?;
-    Ok(())
+    rows::insert(tx, row).await
 }
 
 /// Forgets the key.
@@ -70,19 +64,15 @@ pub async fn finish(
 /// # Errors
 /// The database.
 pub async fn take(tx: &Tx, known: &Row, row: &Row) -> Result<bool, StoreError> {
-    let all = row.clone().into_active_model().reset_all();
     let as_found = match known.status {
         Some(status) => table::Column::Status.eq(status),
         None => table::Column::Status.is_null(),
     };
-    let taken = table::Entity::update_many()
-        .set(all)
-        .filter(table::Column::TokenId.eq(known.token_id))
-        .filter(table::Column::Key.eq(known.key.clone()))
-        .filter(table::Column::CreatedAt.eq(known.created_at))
-        .filter(table::Column::StartedAt.eq(known.started_at))
-        .filter(as_found)
-        .exec(&**tx)
-        .await?;
-    Ok(taken.rows_affected == 1)
+    let known = Condition::all()
+        .add(table::Column::TokenId.eq(known.token_id))
+        .add(table::Column::Key.eq(known.key.clone()))
+        .add(table::Column::CreatedAt.eq(known.created_at))
+        .add(table::Column::StartedAt.eq(known.started_at))
+        .add(as_found);
+    rows::save(tx, row, known).await
 }

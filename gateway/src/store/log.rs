@@ -1,9 +1,6 @@
 //! How far each device's log is stored, what it declared lost, and what contradicts it.
 
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sealgate_domain::{
     DeviceId, Millis,
     stamp::{Cursor, Hash},
@@ -13,6 +10,7 @@ use super::{
     Reader, StoreError, Tx,
     device::number,
     entity::{device_log as table, log_gap, log_quarantine},
+    rows,
 };
 
 /// A row.
@@ -70,10 +68,7 @@ pub async fn open(tx: &Tx, device: DeviceId, epoch: u32, genesis: Hash) -> Resul
         state: OK.to_owned(),
         last_at: None,
     };
-    let all = row.clone().into_active_model().reset_all();
-    table::Entity::insert(all)
-        .exec_without_returning(&**tx)
-        .await?;
+    rows::insert(tx, &row).await?;
     Ok(row)
 }
 
@@ -82,13 +77,10 @@ pub async fn open(tx: &Tx, device: DeviceId, epoch: u32, genesis: Hash) -> Resul
 /// # Errors
 /// The database.
 pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let all = row.clone().into_active_model().reset_all();
-    table::Entity::update_many()
-        .set(all)
-        .filter(table::Column::DeviceId.eq(row.device_id))
-        .filter(table::Column::Epoch.eq(row.epoch))
-        .exec(&**tx)
-        .await?;
+    let key = Condition::all()
+        .add(table::Column::DeviceId.eq(row.device_id))
+        .add(table::Column::Epoch.eq(row.epoch));
+    rows::save(tx, row, key).await?;
     Ok(())
 }
 
@@ -111,10 +103,7 @@ pub async fn give_up(
         reason: reason.to_owned(),
         at: at.0,
     };
-    log_gap::Entity::insert(gap.into_active_model().reset_all())
-        .exec_without_returning(&**tx)
-        .await?;
-    Ok(())
+    rows::insert(tx, &gap).await
 }
 
 /// Ranges that will never be stored: a device declared them lost, or a person gave them up.

@@ -1,15 +1,12 @@
 //! Members of organizations.
 
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use sealgate_domain::{
     MemberId, OrganizationId,
     member::{Role, Roster},
 };
 
-use super::{Reader, StoreError, Tx, entity::member as table};
+use super::{Reader, StoreError, Tx, entity::member as table, rows};
 
 /// A row.
 pub use table::Model as Row;
@@ -118,11 +115,7 @@ pub async fn organizations_of(r: &Reader, phone: &str) -> Result<u32, StoreError
 /// # Errors
 /// [`StoreError::Exists`] for a second owner or a phone number twice.
 pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let row = row.clone().into_active_model().reset_all();
-    table::Entity::insert(row)
-        .exec_without_returning(&**tx)
-        .await?;
-    Ok(())
+    rows::insert(tx, row).await
 }
 
 /// Writes all columns.
@@ -130,12 +123,8 @@ pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
 /// # Errors
 /// The database.
 pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let all = row.clone().into_active_model().reset_all();
-    table::Entity::update_many()
-        .set(all)
-        .filter(table::Column::Id.eq(row.id))
-        .exec(&**tx)
-        .await?;
+    let key = table::Column::Id.eq(row.id);
+    rows::save(tx, row, key).await?;
     Ok(())
 }
 

@@ -31,6 +31,7 @@ mod pools;
 pub mod reading_mark;
 pub mod report;
 pub mod retention;
+mod rows;
 pub mod stamp;
 pub mod token;
 mod tx;

@@ -1,8 +1,7 @@
 //! Organizations.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use sealgate_domain::{
     Millis, OrganizationId,
@@ -13,6 +12,7 @@ use sealgate_domain::{
 use super::{
     Reader, StoreError, Tx,
     entity::{device, organization as table},
+    rows,
 };
 
 /// A row.
@@ -107,11 +107,7 @@ pub async fn list(
 /// # Errors
 /// The database.
 pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let row = row.clone().into_active_model().reset_all();
-    table::Entity::insert(row)
-        .exec_without_returning(&**tx)
-        .await?;
-    Ok(())
+    rows::insert(tx, row).await
 }
 
 /// Writes all columns and counts the change.
@@ -119,18 +115,17 @@ pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::Stale`] if somebody else did so since `row` was read.
 pub async fn save(tx: &Tx, row: &mut Row) -> Result<(), StoreError> {
-    let mut all = row.clone().into_active_model().reset_all();
-    all.version = Set(row.version + 1);
-    let done = table::Entity::update_many()
-        .set(all)
-        .filter(table::Column::Id.eq(row.id))
-        .filter(table::Column::Version.eq(row.version))
-        .exec(&**tx)
-        .await?;
-    if done.rows_affected == 0 {
+    let as_read = Condition::all()
+        .add(table::Column::Id.eq(row.id))
+        .add(table::Column::Version.eq(row.version));
+    let next = Row {
+        version: row.version + 1,
+        ..row.clone()
+    };
+    if !rows::save(tx, &next, as_read).await? {
         return Err(StoreError::Stale("the organization"));
     }
-    row.version += 1;
+    *row = next;
     Ok(())
 }
 

@@ -1,13 +1,13 @@
 //! What devices report, and their presence. Every device has its row from the import on.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, JoinType, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
     sea_query::{Expr, ExprTrait as _},
 };
 use sealgate_domain::{DeviceId, Millis, presence::Presence};
 
-use super::{Reader, StoreError, Tx, entity::device_report as table};
+use super::{Reader, StoreError, Tx, entity::device_report as table, rows};
 
 /// A row.
 pub use table::Model as Row;
@@ -101,12 +101,8 @@ pub async fn behind_key_set(
 /// # Errors
 /// The database.
 pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let all = row.clone().into_active_model().reset_all();
-    table::Entity::update_many()
-        .set(all)
-        .filter(table::Column::DeviceId.eq(row.device_id))
-        .exec(&**tx)
-        .await?;
+    let key = table::Column::DeviceId.eq(row.device_id);
+    rows::save(tx, row, key).await?;
     Ok(())
 }
 

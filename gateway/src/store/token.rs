@@ -1,12 +1,9 @@
 //! API tokens: only the hash of a secret is here.
 
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use sealgate_domain::{Millis, OrganizationId, TokenId};
 
-use super::{Reader, StoreError, Tx, entity::api_token as table};
+use super::{Reader, StoreError, Tx, entity::api_token as table, rows};
 
 /// A row.
 pub use table::Model as Row;
@@ -69,11 +66,7 @@ pub async fn list(
 /// # Errors
 /// The database.
 pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let row = row.clone().into_active_model().reset_all();
-    table::Entity::insert(row)
-        .exec_without_returning(&**tx)
-        .await?;
-    Ok(())
+    rows::insert(tx, row).await
 }
 
 /// Writes all columns.
@@ -81,12 +74,8 @@ pub async fn insert(tx: &Tx, row: &Row) -> Result<(), StoreError> {
 /// # Errors
 /// The database.
 pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
-    let all = row.clone().into_active_model().reset_all();
-    table::Entity::update_many()
-        .set(all)
-        .filter(table::Column::Id.eq(row.id))
-        .exec(&**tx)
-        .await?;
+    let key = table::Column::Id.eq(row.id);
+    rows::save(tx, row, key).await?;
     Ok(())
 }
 

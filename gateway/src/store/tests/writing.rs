@@ -53,39 +53,17 @@ fn a_change_its_audit_and_its_event_stand_or_fall_together() {
                 .await
         };
         assert!(change(true).await.is_err());
-        let reader = store.read();
-        assert_eq!(
-            organization::find(&reader, org)
-                .await
-                .unwrap()
-                .unwrap()
-                .name,
-            "Harbour Works"
-        );
-        assert!(
-            audit::list(&reader, Some(org), None, 10)
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        let reader = &store.read();
+        let stored = async || {
+            let row = organization::find(reader, org).await.unwrap().unwrap();
+            let audit = audit::list(reader, Some(org), None, 10).await.unwrap();
+            (row.name, audit.len())
+        };
+        assert_eq!(stored().await, ("Harbour Works".to_owned(), 0));
         assert_eq!(store.sequence().await.unwrap(), 0);
 
         change(false).await.unwrap();
-        assert_eq!(
-            organization::find(&reader, org)
-                .await
-                .unwrap()
-                .unwrap()
-                .name,
-            "Harbour"
-        );
-        assert_eq!(
-            audit::list(&reader, Some(org), None, 10)
-                .await
-                .unwrap()
-                .len(),
-            1
-        );
+        assert_eq!(stored().await, ("Harbour".to_owned(), 1));
         store.sequence().await.unwrap();
         let told = reader
             .outbox_after(0, 10, &OutboxFilter::default())
