@@ -54,6 +54,25 @@ struct LifeStep {
     voids_orders: bool,
 }
 
+const SUSPEND: LifeStep = LifeStep {
+    permission: Permission::SuspendDevice,
+    action: "device.suspend",
+    decide: Rules::suspend,
+    voids_orders: false,
+};
+const RESUME: LifeStep = LifeStep {
+    permission: Permission::SuspendDevice,
+    action: "device.resume",
+    decide: Rules::resume,
+    voids_orders: false,
+};
+const RETIRE: LifeStep = LifeStep {
+    permission: Permission::RetireDevice,
+    action: "device.retire",
+    decide: Rules::retire,
+    voids_orders: true,
+};
+
 impl App {
     /// Takes devices into stock: all of them, or none. Those known with the same keys stay as they are.
     ///
@@ -137,13 +156,7 @@ impl App {
         id: DeviceId,
         why: &str,
     ) -> Result<DeviceShown, AppError> {
-        let step = LifeStep {
-            permission: Permission::SuspendDevice,
-            action: "device.suspend",
-            decide: Rules::suspend,
-            voids_orders: false,
-        };
-        self.step(actor, id, why, step).await
+        self.step(actor, id, why, SUSPEND).await
     }
 
     /// Brings a suspended device back to where it was.
@@ -156,13 +169,7 @@ impl App {
         id: DeviceId,
         why: &str,
     ) -> Result<DeviceShown, AppError> {
-        let step = LifeStep {
-            permission: Permission::SuspendDevice,
-            action: "device.resume",
-            decide: Rules::resume,
-            voids_orders: false,
-        };
-        self.step(actor, id, why, step).await
+        self.step(actor, id, why, RESUME).await
     }
 
     /// Retires a device for ever.
@@ -175,13 +182,7 @@ impl App {
         id: DeviceId,
         why: &str,
     ) -> Result<DeviceShown, AppError> {
-        let step = LifeStep {
-            permission: Permission::RetireDevice,
-            action: "device.retire",
-            decide: Rules::retire,
-            voids_orders: true,
-        };
-        self.step(actor, id, why, step).await
+        self.step(actor, id, why, RETIRE).await
     }
 
     /// Revokes a device's certificate: it opens no session any more, and its open orders are void. Doing so again

@@ -8,26 +8,20 @@ mod fleet;
 mod log;
 mod order;
 mod settings;
+mod wish;
 
 use std::collections::HashMap;
 
 use sealgate_domain::{
-    CommandId, DeviceId, Millis, RuleError, device as rules,
+    DeviceId, Millis, device as rules,
     grant::Flags,
     screen::{Screen, ScreenFacts, screen},
 };
 use serde_json::{Value, json};
 
-use crate::store::{
-    Lane, Reader, Topic, Tx, audit, command::Row as Command, device, grant, report,
-};
+use crate::store::{Lane, Reader, Topic, Tx, audit, device, grant, report};
 
-use super::{
-    Actor, App, AppError, Change,
-    access::Permission,
-    command::{Issue, enqueue},
-    order::Order,
-};
+use super::{Actor, App, AppError, Change, access::Permission};
 
 pub use crate::store::{
     device::{DeviceFilter, Row as Device},
@@ -173,56 +167,6 @@ pub(super) async fn note_change(
     Ok(change.record(tx, actor, Topic::Device).await?)
 }
 
-/// The command this very request has written already, when it is sent again.
-pub(super) async fn repeated(
-    tx: &Tx,
-    actor: &Actor,
-    now: Millis,
-) -> Result<Option<Command>, AppError> {
-    if actor.request.is_none() {
-        return Ok(None);
-    }
-    let id = CommandId(actor.new_id(now));
-    Ok(crate::store::command::find(tx, id).await?)
-}
-
-/// The same order, still on its way: it is not given twice. Another order of the same kind is in the way.
-pub(super) async fn on_its_way(
-    tx: &Tx,
-    row: &Device,
-    order: &Order,
-) -> Result<Option<Command>, AppError> {
-    let live = crate::store::command::live_of(tx, row.key()).await?;
-    let name = order.op().as_str();
-    let Some(found) = live.into_iter().find(|command| command.op == name) else {
-        return Ok(None);
-    };
-    if found.args == order.to_json() {
-        Ok(Some(found))
-    } else {
-        Err(AppError::Conflict("an order of this kind is on its way"))
-    }
-}
-
-/// Writes an order down, with its audit row and event.
-pub(super) async fn issue(
-    tx: &Tx,
-    actor: &Actor,
-    row: &mut Device,
-    order: &Order,
-    (action, detail): (&'static str, Value),
-    at: Millis,
-) -> Result<Command, AppError> {
-    let issue = Issue {
-        id: CommandId(actor.new_id(at)),
-        by: actor.label(),
-        at,
-    };
-    let command = enqueue(tx, row, order, &issue).await?;
-    note_change(tx, actor, row, (action, detail), at).await?;
-    Ok(command)
-}
-
 async fn shown(r: &Reader, rows: Vec<Device>, now: Millis) -> Result<Vec<DeviceShown>, AppError> {
     let ids: Vec<_> = rows.iter().map(Device::key).collect();
     let mut reports: HashMap<_, _> = report::of(r, &ids)
@@ -292,13 +236,4 @@ fn reason(text: &str) -> Result<String, AppError> {
         return Err(AppError::invalid("reason", "at most 200 characters"));
     }
     Ok(text.to_owned())
-}
-
-/// The rule of one-shots: no session, no order.
-fn need_session(connected: bool) -> Result<(), RuleError> {
-    if connected {
-        Ok(())
-    } else {
-        Err(RuleError::DeviceOffline)
-    }
 }

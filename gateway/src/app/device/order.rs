@@ -1,17 +1,23 @@
-//! What the device itself must do: lock, unlock, bind, unbind, tell its position, switch offline mode.
+//! What people order of a device, step by step.
+//!
+//! Every order takes the same steps, in one transaction of the priority lane, and they stand here once: access, what was
+//! written, the device, has this very request ordered it already, the rules, is it on its way, the code if it needs one,
+//! what changes with it, the order with its audit row and event. What differs is a [`Wish`].
 
-use sealgate_domain::{
-    DeviceId, Millis, RuleError,
-    device::{self as rules, BindFacts, Life, UnbindFacts},
-    grant::{self as grants, EndReason, GrantState, Method},
-};
-use serde_json::json;
+use sealgate_domain::{CommandId, DeviceId, Millis, device as rules, settings::Settings};
 
-use crate::store::{Lane, Tx, command::Row as Command, grant, log, organization, report};
+use crate::store::{self, Lane, Tx, command::Row as Command};
 
 use super::{
-    super::{Actor, App, AppError, access::Permission, code, grant::end_on_device, order::Order},
-    Device, connected, issue, load, need_session, on_its_way, reason, repeated,
+    super::{
+        Actor, App, AppError,
+        access::Permission,
+        code,
+        command::{Issue, enqueue},
+        order::Order,
+    },
+    Device, load, note_change, reason,
+    wish::Wish,
 };
 
 impl App {
@@ -25,7 +31,8 @@ impl App {
         id: DeviceId,
         why: &str,
     ) -> Result<Command, AppError> {
-        self.set_lock(actor, id, why, true).await
+        let wish = || Ok(Wish::Lock { why: reason(why)? });
+        self.order(actor, Permission::LockDevice, id, wish).await
     }
 
     /// Unlocks a device (LOCK-1).
@@ -38,45 +45,8 @@ impl App {
         id: DeviceId,
         why: &str,
     ) -> Result<Command, AppError> {
-        self.set_lock(actor, id, why, false).await
-    }
-
-    async fn set_lock(
-        &self,
-        actor: &Actor,
-        id: DeviceId,
-        why: &str,
-        locked: bool,
-    ) -> Result<Command, AppError> {
-        actor.may(Permission::LockDevice)?;
-        let why = reason(why)?;
-        let now = self.clock.now();
-        self.change(Lane::Priority, |tx| {
-            let (actor, why) = (actor.clone(), why.clone());
-            async move {
-                let mut row = load(&tx, &actor, id).await?;
-                if let Some(made) = repeated(&tx, &actor, now).await? {
-                    return Ok(made);
-                }
-                check_lockable(&row)?;
-                let (order, action) = match locked {
-                    true => (Order::Lock {}, "device.lock"),
-                    false => (Order::Unlock {}, "device.unlock"),
-                };
-                if let Some(made) = on_its_way(&tx, &row, &order).await? {
-                    return Ok(made);
-                }
-                row.desired_locked = locked;
-                if locked {
-                    row.lock_issued_at = Some(now.0);
-                    row.lock_applied_at = None;
-                }
-                row.lock_lifted_at = (!locked).then_some(now.0);
-                let what = (action, json!({"reason": why}));
-                issue(&tx, &actor, &mut row, &order, what, now).await
-            }
-        })
-        .await
+        let wish = || Ok(Wish::Unlock { why: reason(why)? });
+        self.order(actor, Permission::LockDevice, id, wish).await
     }
 
     /// Binds a device (BIND-1).
@@ -89,30 +59,14 @@ impl App {
         id: DeviceId,
         name: Option<String>,
     ) -> Result<Command, AppError> {
-        actor.may(Permission::BindDevice)?;
-        let name = name.as_deref().map(rules::name).transpose()?;
-        let now = self.clock.now();
-        self.change(Lane::Priority, |tx| {
-            let (actor, name) = (actor.clone(), name.clone());
-            async move {
-                let mut row = load(&tx, &actor, id).await?;
-                if let Some(made) = repeated(&tx, &actor, now).await? {
-                    return Ok(made);
-                }
-                let facts = bind_facts(&tx, &row).await?;
-                row.state()?.check_bind(&facts)?;
-                let order = Order::Bind { name };
-                if let Some(made) = on_its_way(&tx, &row, &order).await? {
-                    return Ok(made);
-                }
-                let what = ("device.bind", json!({}));
-                issue(&tx, &actor, &mut row, &order, what, now).await
-            }
-        })
-        .await
+        let wish = || {
+            let name = name.as_deref().map(rules::name).transpose()?;
+            Ok(Wish::Bind { name })
+        };
+        self.order(actor, Permission::BindDevice, id, wish).await
     }
 
-    /// Unbinds a device (BIND-3). Free use ends with it, so its implicit grant is ended first.
+    /// Unbinds a device (BIND-3).
     ///
     /// # Errors
     /// No access, no such device, a rule, or the database.
@@ -122,33 +76,8 @@ impl App {
         id: DeviceId,
         why: &str,
     ) -> Result<Command, AppError> {
-        actor.may(Permission::BindDevice)?;
-        let why = reason(why)?;
-        let now = self.clock.now();
-        self.change(Lane::Priority, |tx| {
-            let (actor, why) = (actor.clone(), why.clone());
-            async move {
-                let mut row = load(&tx, &actor, id).await?;
-                if let Some(made) = repeated(&tx, &actor, now).await? {
-                    return Ok(made);
-                }
-                let facts = unbind_facts(&tx, &row, now).await?;
-                row.state()?.check_unbind(&facts)?;
-                let order = Order::Unbind {};
-                if let Some(made) = on_its_way(&tx, &row, &order).await? {
-                    return Ok(made);
-                }
-                for mut open in grant::open_of(&tx, id).await? {
-                    if is_implicit(&open) {
-                        let reason = EndReason::Unbound;
-                        end_on_device(&tx, &actor, &mut row, &mut open, reason, now).await?;
-                    }
-                }
-                let what = ("device.unbind", json!({"reason": why}));
-                issue(&tx, &actor, &mut row, &order, what, now).await
-            }
-        })
-        .await
+        let wish = || Ok(Wish::Unbind { why: reason(why)? });
+        self.order(actor, Permission::BindDevice, id, wish).await
     }
 
     /// Asks a device where it is (REC-3).
@@ -161,27 +90,8 @@ impl App {
         id: DeviceId,
         why: &str,
     ) -> Result<Command, AppError> {
-        actor.may(Permission::LocateDevice)?;
-        let why = reason(why)?;
-        let now = self.clock.now();
-        self.change(Lane::Priority, |tx| {
-            let (actor, why) = (actor.clone(), why.clone());
-            async move {
-                let mut row = load(&tx, &actor, id).await?;
-                if let Some(made) = repeated(&tx, &actor, now).await? {
-                    return Ok(made);
-                }
-                row.state()?.check_bound()?;
-                need_session(connected(&tx, id).await?)?;
-                let order = Order::Locate {};
-                if let Some(made) = on_its_way(&tx, &row, &order).await? {
-                    return Ok(made);
-                }
-                let what = ("device.locate", json!({"reason": why}));
-                issue(&tx, &actor, &mut row, &order, what, now).await
-            }
-        })
-        .await
+        let wish = || Ok(Wish::Locate { why: reason(why)? });
+        self.order(actor, Permission::LocateDevice, id, wish).await
     }
 
     /// Switches offline mode (OFF-1). A wrong code counts even though nothing else happens.
@@ -195,95 +105,112 @@ impl App {
         on: bool,
         digits: &str,
     ) -> Result<Command, AppError> {
-        actor.may(Permission::SetOfflineMode)?;
+        let digits = digits.to_owned();
+        let wish = || Ok(Wish::OfflineMode { on, digits });
+        let permission = Permission::SetOfflineMode;
+        self.order(actor, permission, id, wish).await
+    }
+
+    /// Changes the wanted settings that are at `version`; they reach the device now or at its next connection. The
+    /// device comes back as it is with the change.
+    pub(super) async fn order_settings(
+        &self,
+        actor: &Actor,
+        id: DeviceId,
+        version: i64,
+        wanted: Settings,
+    ) -> Result<(Device, Command), AppError> {
+        let wish = || {
+            let wanted = wanted.check()?;
+            Ok(Wish::Settings { version, wanted })
+        };
+        let permission = Permission::ConfigureDevice;
+        self.ordered(actor, permission, id, wish).await
+    }
+
+    async fn order(
+        &self,
+        actor: &Actor,
+        permission: Permission,
+        id: DeviceId,
+        wish: impl FnOnce() -> Result<Wish, AppError>,
+    ) -> Result<Command, AppError> {
+        let (_, command) = self.ordered(actor, permission, id, wish).await?;
+        Ok(command)
+    }
+
+    /// The steps. `wish` is made, with what people wrote checked, once it is clear that the actor may.
+    async fn ordered(
+        &self,
+        actor: &Actor,
+        permission: Permission,
+        id: DeviceId,
+        wish: impl FnOnce() -> Result<Wish, AppError>,
+    ) -> Result<(Device, Command), AppError> {
+        actor.may(permission)?;
+        let wish = &wish()?;
         let now = self.clock.now();
-        let secret = self.settings.secret;
-        let decided = self.change(Lane::Priority, |tx| {
-            let (actor, digits) = (actor.clone(), digits.to_owned());
-            async move {
-                let mut row = load(&tx, &actor, id).await?;
-                if let Some(made) = repeated(&tx, &actor, now).await? {
-                    return Ok(Ok(made));
-                }
-                row.state()?.check_bound()?;
-                let open = grant::open_of(&tx, id).await?;
-                let newest = open.last().ok_or(RuleError::OfflineModeNeedsGrant)?;
-                let state = newest.state().state(now);
-                let live = connected(&tx, id).await?;
-                grants::check_offline_mode(Some(state), newest.flags(), live)?;
-                let order = Order::Offline {
-                    on,
-                    no: u32::try_from(newest.no).unwrap_or(u32::MAX),
-                    limit_s: None,
-                };
-                if let Some(made) = on_its_way(&tx, &row, &order).await? {
-                    return Ok(Ok(made));
-                }
-                if let Err(rule) = code::enter(&tx, &secret, &row, &digits, now).await? {
-                    return Ok(Err(rule));
-                }
-                let what = ("device.offline_mode", json!({"on": on}));
-                issue(&tx, &actor, &mut row, &order, what, now)
-                    .await
-                    .map(Ok)
+        let secret = &self.settings.secret;
+        let decided = self.change(Lane::Priority, |tx| async move {
+            let mut row = load(&tx, actor, id).await?;
+            if let Some(made) = repeated(&tx, actor, now).await? {
+                return Ok(Ok((row, made)));
             }
+            let order = wish.decide(&tx, &row, now).await?;
+            if let Some(made) = on_its_way(&tx, &row, &order).await? {
+                return Ok(Ok((row, made)));
+            }
+            if let Some(digits) = wish.code()
+                && let Err(rule) = code::enter(&tx, secret, &row, digits, now).await?
+            {
+                // Not an error of the transaction: the try must be committed.
+                return Ok(Err(rule));
+            }
+            wish.take_effect(&tx, actor, &mut row, now).await?;
+            let command = issue(&tx, actor, &mut row, (wish, &order), now).await?;
+            Ok::<_, AppError>(Ok((row, command)))
         });
         decided.await?.map_err(AppError::from)
     }
 }
 
-/// A seal that is lost can be locked even when it was suspended meanwhile.
-fn check_lockable(row: &Device) -> Result<(), AppError> {
-    let state = row.state()?;
-    match (state.life, state.suspended_from) {
-        (Life::Suspended, Some(Life::Bound)) => Ok(()),
-        _ => Ok(state.check_bound()?),
+/// The command this very request has written already, when it is sent again.
+async fn repeated(tx: &Tx, actor: &Actor, now: Millis) -> Result<Option<Command>, AppError> {
+    if actor.request.is_none() {
+        return Ok(None);
+    }
+    let id = CommandId(actor.new_id(now));
+    Ok(store::command::find(tx, id).await?)
+}
+
+/// The same order, still on its way: it is not given twice. Another one of the same kind is in the way, unless this one
+/// takes its place.
+async fn on_its_way(tx: &Tx, row: &Device, order: &Order) -> Result<Option<Command>, AppError> {
+    let live = store::command::live_of(tx, row.key()).await?;
+    let name = order.op().as_str();
+    match live.into_iter().find(|command| command.op == name) {
+        Some(found) if found.args == order.to_json() => Ok(Some(found)),
+        Some(found) if found.supersede_key.is_none() => {
+            Err(AppError::Conflict("an order of this kind is on its way"))
+        }
+        _ => Ok(None),
     }
 }
 
-fn is_implicit(row: &grant::Row) -> bool {
-    row.method == Method::Implicit.as_str()
-}
-
-async fn bind_facts(tx: &Tx, row: &Device) -> Result<BindFacts, AppError> {
-    let (bound_devices, quota) = match row.organization() {
-        None => (0, 0),
-        Some(id) => {
-            // Kept until the commit, so that two devices do not take the last place of the quota.
-            let organization = organization::lock(tx, id).await?;
-            let quota = organization.map_or(0, |row| row.device_quota);
-            let bound = organization::bound_devices(tx, id).await?;
-            (bound, u32::try_from(quota).unwrap_or(0))
-        }
+/// Writes an order down, with its audit row and event.
+async fn issue(
+    tx: &Tx,
+    actor: &Actor,
+    row: &mut Device,
+    (wish, order): (&Wish, &Order),
+    at: Millis,
+) -> Result<Command, AppError> {
+    let issue = Issue {
+        id: CommandId(actor.new_id(at)),
+        by: actor.label(),
+        at,
     };
-    Ok(BindFacts {
-        connected: connected(tx, row.key()).await?,
-        bound_devices,
-        // A device nobody has is refused for that, not for a quota.
-        quota: if row.organization_id.is_none() {
-            1
-        } else {
-            quota
-        },
-    })
-}
-
-async fn unbind_facts(tx: &Tx, row: &Device, now: Millis) -> Result<UnbindFacts, AppError> {
-    let id = row.key();
-    let report = report::find(tx, id).await?;
-    let stored = log::newest(tx, id).await?.map(|log| log.next_seq);
-    let told = report.as_ref().and_then(|report| report.log_next);
-    let open = grant::open_of(tx, id).await?;
-    let over = |row: &grant::Row| {
-        matches!(
-            row.state().state(now),
-            GrantState::Ended | GrantState::Ending
-        )
-    };
-    Ok(UnbindFacts {
-        connected: report.as_ref().is_some_and(|report| report.connected),
-        grant_open: open.iter().any(|row| !is_implicit(row) && !over(row)),
-        locked: row.desired_locked || report.and_then(|report| report.locked) == Some(true),
-        records_pending: told.is_some_and(|told| told > stored.unwrap_or(1)),
-    })
+    let command = enqueue(tx, row, order, &issue).await?;
+    note_change(tx, actor, row, wish.told(), at).await?;
+    Ok(command)
 }

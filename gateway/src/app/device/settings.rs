@@ -3,11 +3,11 @@
 use sealgate_domain::{CommandId, DeviceId, settings::Settings};
 use serde_json::{Value, json};
 
-use crate::store::{Lane, report};
+use crate::store::report;
 
 use super::{
-    super::{Actor, App, AppError, access::Permission, order::Order},
-    Device, Report, issue, load, repeated,
+    super::{Actor, App, AppError, access::Permission},
+    Device, Report,
 };
 
 /// Wanted and reported settings.
@@ -78,35 +78,8 @@ impl App {
         version: i64,
         wanted: Settings,
     ) -> Result<(SettingsShown, CommandId), AppError> {
-        actor.may(Permission::ConfigureDevice)?;
-        let wanted = wanted.check()?;
-        let now = self.clock.now();
-        self.change(Lane::Priority, |tx| {
-            let actor = actor.clone();
-            async move {
-                let mut row = load(&tx, &actor, id).await?;
-                let report = report::find(&tx, id).await?;
-                if let Some(made) = repeated(&tx, &actor, now).await? {
-                    return Ok((shown(&row, report.as_ref()), made.key()));
-                }
-                if row.desired_config_version != version {
-                    return Err(AppError::Stale {
-                        current: row.desired_config_version,
-                    });
-                }
-                row.state()?.check_bound()?;
-                row.desired_config = to_json(wanted);
-                row.desired_config_version += 1;
-                let order = Order::Config {
-                    version: u32::try_from(row.desired_config_version).unwrap_or(u32::MAX),
-                    backlight_s: wanted.backlight_s,
-                    auto_off_min: wanted.auto_off_min,
-                };
-                let what = ("device.configure", to_json(wanted));
-                let command = issue(&tx, &actor, &mut row, &order, what, now).await?;
-                Ok((shown(&row, report.as_ref()), command.key()))
-            }
-        })
-        .await
+        let (row, command) = self.order_settings(actor, id, version, wanted).await?;
+        let report = report::find(&self.store.read(), id).await?;
+        Ok((shown(&row, report.as_ref()), command.key()))
     }
 }
