@@ -378,16 +378,7 @@ pub(super) async fn free_use(
         end_reason: None,
     };
     store::grant::insert(tx, &row).await?;
-    let order = Order::Grant(GrantOrder {
-        grant: row.id,
-        no: u32::try_from(row.no).unwrap_or(u32::MAX),
-        user: 0,
-        max: terms.max,
-        flags: terms.flags.0,
-        not_before: terms.not_before.0,
-        not_after: terms.not_after.0,
-        region: None,
-    });
+    let order = Order::Grant(GrantOrder::of(&row, &terms, 0));
     command::enqueue(tx, device, &order, &Issue::system(now)).await?;
     Ok(true)
 }

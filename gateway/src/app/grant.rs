@@ -194,16 +194,8 @@ async fn give(
     check_previous(tx, new.device, now).await?;
     let row = fresh(actor, id, &new, (&mut on, &user), now);
     grant::insert(tx, &row).await?;
-    let order = Order::Grant(GrantOrder {
-        grant: row.id,
-        no: u32::try_from(row.no).unwrap_or(u32::MAX),
-        user: u32::try_from(user.no).unwrap_or(u32::MAX),
-        max: new.terms.max,
-        flags: new.terms.flags.0,
-        not_before: row.not_before,
-        not_after: row.not_after,
-        region: new.terms.region.as_ref().map(OrderRegion::from),
-    });
+    let user_no = u32::try_from(user.no).unwrap_or(u32::MAX);
+    let order = Order::Grant(GrantOrder::of(&row, &new.terms, user_no));
     enqueue(tx, &mut on, &order, &issue_of(actor, now)).await?;
     let detail =
         json!({"device": new.device.to_string(), "member": user.id, "count": new.terms.max});
@@ -289,7 +281,7 @@ pub(super) async fn end_on_device(
     for ended in older.chain([&*row]) {
         let order = Order::End {
             grant: ended.id,
-            no: u32::try_from(ended.no).unwrap_or(u32::MAX),
+            no: ended.number(),
         };
         let mut written = enqueue(tx, on, &order, &issue_of(actor, now)).await?;
         if ended.id != row.id {

@@ -18,7 +18,6 @@ pub mod idempotency;
 pub mod key_set;
 pub mod member;
 mod notice;
-mod offline_notice;
 pub mod order;
 pub mod orders;
 pub mod organization;

@@ -19,12 +19,43 @@ impl App {
         Ok(report.and_then(|report| report.position_at) >= Some(since.0))
     }
 
-    /// A lock or unlock took effect: tells the owner, with the last position and how old it is (LOCK-1). A device
-    /// that belongs to nobody has nobody to tell.
+    /// A lock or unlock took effect: tells the owner, with the last position and how old it is (LOCK-1).
     ///
     /// # Errors
     /// The provider, or the database.
     pub async fn notify_lock(&self, id: DeviceId, locked: bool) -> Result<(), AppError> {
+        let now = self.clock.now();
+        let report = report::find(&self.store.read(), id).await?;
+        let place = report
+            .as_ref()
+            .map_or_else(unknown, |report| place(report, now));
+        let what = if locked {
+            "已锁定"
+        } else {
+            "已解除锁定"
+        };
+        let text = |name: &str| format!("【Sealgate】设备“{name}”{what}。{place}");
+        self.tell_owner(id, Template::Lock, text).await
+    }
+
+    /// Offline mode ended with its grant: tells the owner (OFF-1).
+    ///
+    /// # Errors
+    /// The provider, or the database.
+    pub async fn notify_offline_mode_ended(&self, id: DeviceId) -> Result<(), AppError> {
+        let text =
+            |name: &str| format!("【Sealgate】设备“{name}”的授权已结束，无网络模式已自动关闭。");
+        self.tell_owner(id, Template::Notice, text).await
+    }
+
+    /// Sends the owner of a device a text made with the device's name. A device that belongs to nobody has nobody to
+    /// tell.
+    async fn tell_owner(
+        &self,
+        id: DeviceId,
+        template: Template,
+        text: impl FnOnce(&str) -> String,
+    ) -> Result<(), AppError> {
         let reader = self.store.read();
         let Some(row) = device::find(&reader, id).await? else {
             return Ok(());
@@ -35,21 +66,11 @@ impl App {
         let Some(owner) = member::owner(&reader, organization).await? else {
             return Ok(());
         };
-        let now = self.clock.now();
-        let report = report::find(&reader, id).await?;
-        let place = report
-            .as_ref()
-            .map_or_else(unknown, |report| place(report, now));
-        let what = if locked {
-            "已锁定"
-        } else {
-            "已解除锁定"
-        };
         let message = Message {
             phone: owner.phone,
-            template: Template::Lock,
-            text: format!("【Sealgate】设备“{}”{what}。{place}", row.name),
-            at: now,
+            template,
+            text: text(&row.name),
+            at: self.clock.now(),
         };
         Ok(self.providers.sms.send(message).await?)
     }

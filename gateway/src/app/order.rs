@@ -4,10 +4,12 @@
 use sealgate_domain::{
     Millis,
     command::Op,
-    grant::{Place, Region},
+    grant::{Place, Region, Terms},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::store::grant::Row;
 
 /// One order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +109,22 @@ pub enum OrderRegion {
         /// The corners.
         corners: Vec<(i32, i32)>,
     },
+}
+
+impl GrantOrder {
+    /// The order of a grant's row on these terms, for the member of this number.
+    pub(super) fn of(row: &Row, terms: &Terms, user: u32) -> Self {
+        Self {
+            grant: row.id,
+            no: row.number(),
+            user,
+            max: terms.max,
+            flags: terms.flags.0,
+            not_before: terms.not_before.0,
+            not_after: terms.not_after.0,
+            region: terms.region.as_ref().map(OrderRegion::from),
+        }
+    }
 }
 
 impl From<&Region> for OrderRegion {

@@ -19,11 +19,7 @@ use super::{
     order::Order,
 };
 use crate::store::{
-    self, Lane, Reader, StoreError, Tx,
-    command::Row as Command,
-    device,
-    grant::{self, Row as Grant},
-    report,
+    self, Lane, Reader, StoreError, Tx, command::Row as Command, device, grant, report,
 };
 
 /// Shortest time between two orders of one kind for one device.
@@ -235,7 +231,7 @@ impl View<'_> {
         let newest = grant::open_of(self.r, self.device.key()).await?.pop();
         Ok(Some(Order::Offline {
             on: false,
-            no: newest.map_or(0, |grant| number(&grant)),
+            no: newest.map_or(0, |grant| grant.number()),
             limit_s: None,
         }))
     }
@@ -251,7 +247,7 @@ impl View<'_> {
             .filter(|grant| grant.end_requested_at.is_some())
             .map(|grant| Order::End {
                 grant: grant.id,
-                no: number(grant),
+                no: grant.number(),
             })
             .collect();
         if !ending.is_empty() {
@@ -287,8 +283,4 @@ enum Newest {
     TooEarly,
     /// It was long ago.
     Over(Box<Command>),
-}
-
-fn number(grant: &Grant) -> u32 {
-    u32::try_from(grant.no).unwrap_or(u32::MAX)
 }

@@ -97,19 +97,7 @@ impl App {
         {
             return Ok(None);
         }
-        let now = self.clock.now();
-        let claimed = self
-            .store
-            .write(Lane::Priority, |tx| async move {
-                let Some(device) = device::lock(&tx, id).await? else {
-                    return Ok(Vec::new());
-                };
-                let mut live = store::command::live_of(&tx, id).await?;
-                live.retain(|row| row.domain == lock);
-                claim(&tx, &device, &mut live, true, now).await
-            })
-            .await
-            .map_err(|error: StoreError| AppError::from(error))?;
+        let claimed = self.claim_live(id, true, |row| row.domain == lock).await?;
         Ok(claimed.into_iter().next())
     }
 
@@ -221,22 +209,34 @@ impl App {
         if !waiting.iter().any(waits) {
             return Ok(Vec::new());
         }
+        let claimed = self.claim_live(id, resend, |_| true).await?;
+        if !claimed.is_empty() {
+            self.wake.outbox.notify_one();
+        }
+        Ok(claimed)
+    }
+
+    /// Claims among those of a device's commands that are `meant`, in a transaction of its own.
+    async fn claim_live(
+        &self,
+        id: DeviceId,
+        resend: bool,
+        meant: impl Fn(&Row) -> bool + Send + Sync,
+    ) -> Result<Vec<Ready>, AppError> {
+        let meant = &meant;
         let now = self.clock.now();
-        let claimed = self
+        let claimed: Result<_, StoreError> = self
             .store
             .write(Lane::Priority, |tx| async move {
                 let Some(device) = device::lock(&tx, id).await? else {
                     return Ok(Vec::new());
                 };
                 let mut live = store::command::live_of(&tx, id).await?;
+                live.retain(meant);
                 claim(&tx, &device, &mut live, resend, now).await
             })
-            .await
-            .map_err(|error: StoreError| AppError::from(error))?;
-        if !claimed.is_empty() {
-            self.wake.outbox.notify_one();
-        }
-        Ok(claimed)
+            .await;
+        Ok(claimed?)
     }
 }
 

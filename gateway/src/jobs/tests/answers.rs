@@ -22,11 +22,6 @@ fn refused(ack: CmdAck, code: ErrorCode) -> Message {
     })
 }
 
-async fn connected(world: &World, seal: &super::world::Seal) {
-    let there = || async { world.report(seal).await.connected };
-    world.eventually("the seal is connected", there).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_whose_answer_was_lost_stays_a_refusal() {
     let world = World::start().await;
@@ -127,7 +122,7 @@ async fn a_lock_the_seal_refused_is_ordered_again_but_not_more_than_once_a_minut
     let world = World::start().await;
     let mut seal = world.bound_seal(1).await;
     let (mut link, _) = world.greeted(&mut seal).await;
-    connected(&world, &seal).await;
+    world.connected(&seal).await;
     let long_ago = world.app.clock.now().plus(-70_000);
     let first = world.order_at(&seal, Order::Lock {}, long_ago).await;
     let (_, ack) = seal.obey(&link.command().await);
@@ -159,7 +154,7 @@ async fn a_seal_locked_by_nobody_we_know_of_stays_locked() {
     seal.locked = true;
     seal.counters[0] = 7;
     world.greeted(&mut seal).await;
-    connected(&world, &seal).await;
+    world.connected(&seal).await;
     assert_eq!(world.app.reconcile(NODE).await.unwrap(), 0);
     let reader = world.app.store.read();
     assert!(command::live_of(&reader, seal.id).await.unwrap().is_empty());
@@ -170,7 +165,7 @@ async fn settings_the_seal_refused_are_ordered_again() {
     let world = World::start().await;
     let mut seal = world.bound_seal(1).await;
     let (mut link, _) = world.greeted(&mut seal).await;
-    connected(&world, &seal).await;
+    world.connected(&seal).await;
     world
         .change(&seal, |row| row.desired_config_version = 2)
         .await;
@@ -196,7 +191,7 @@ async fn a_command_no_session_could_take_does_not_count_as_sent() {
     let world = World::start().await;
     let mut seal = world.bound_seal(1).await;
     let mut link = world.open(&seal, LinkKind::Mqtt).await.unwrap();
-    connected(&world, &seal).await;
+    world.connected(&seal).await;
     let reboot = world.order(&seal, Order::Reboot {}).await;
     let signed = || async { world.command(&reboot).await.ticket.is_some() };
     world.eventually("it is signed", signed).await;
@@ -212,7 +207,7 @@ async fn offline_mode_is_over_when_the_time_of_its_grant_is() {
     let world = World::start().await;
     let mut seal = world.bound_seal(1).await;
     let (mut link, _) = world.greeted(&mut seal).await;
-    connected(&world, &seal).await;
+    world.connected(&seal).await;
     super::lifecycle::held(&world, &seal, 1, 1).await;
     let id = seal.id;
     world

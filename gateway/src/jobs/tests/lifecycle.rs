@@ -169,8 +169,7 @@ async fn a_grant_whose_end_was_refused_is_still_ending_and_its_end_is_ordered_ag
     let world = World::start().await;
     let mut seal = world.bound_seal(1).await;
     let (mut link, _) = world.greeted(&mut seal).await;
-    let connected = || async { world.report(&seal).await.connected };
-    world.eventually("the seal is connected", connected).await;
+    world.connected(&seal).await;
     let id = held(&world, &seal, 1, NOT_AFTER).await;
     let long_ago = world.app.clock.now().plus(-70_000);
     let order = Order::End { grant: id.0, no: 1 };
@@ -254,18 +253,10 @@ async fn no_lease_goes_out_while_a_grant_is_ending_without_an_order_on_its_way()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn free_use_waits_while_the_seal_is_being_unbound_and_goes_on_when_it_refuses() {
     let world = World::start().await;
-    let organization = world.organization;
-    world
-        .write(|tx| async move {
-            let mut row = store::organization::lock(&tx, organization).await?.unwrap();
-            row.grants_required = false;
-            store::organization::save(&tx, &mut row).await
-        })
-        .await;
+    world.require_no_grants().await;
     let mut seal = world.bound_seal(1).await;
     let (mut link, _) = world.greeted(&mut seal).await;
-    let connected = || async { world.report(&seal).await.connected };
-    world.eventually("the seal is connected", connected).await;
+    world.connected(&seal).await;
     assert_eq!(link.obey(&mut seal).await.op, Op::Grant);
     let actor = crate::app::Actor::system();
     let unbinding = world.app.unbind_device(&actor, seal.id, "moved").await;
@@ -324,14 +315,7 @@ async fn unbinding_begins_a_new_generation_and_clears_the_old() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seal_of_free_use_always_holds_an_implicit_grant() {
     let world = World::start().await;
-    let organization = world.organization;
-    world
-        .write(|tx| async move {
-            let mut row = store::organization::lock(&tx, organization).await?.unwrap();
-            row.grants_required = false;
-            store::organization::save(&tx, &mut row).await
-        })
-        .await;
+    world.require_no_grants().await;
     let mut seal = world.bound_seal(1).await;
     let (mut link, _) = world.greeted(&mut seal).await;
     let ticket = link.obey(&mut seal).await;

@@ -36,7 +36,10 @@ use crate::{
     jobs::{Jobs, Parts},
     providers::Providers,
     signer::{Answers, Purpose, SharedSigner, SignRequest, Signed, Signer, SignerError},
-    store::{self, Lane, Store, StoreError, command, device, organization, testing::Home},
+    store::{
+        self, Lane, Store, StoreError, command, device, organization,
+        testing::{Home, device_row},
+    },
     telemetry::Metrics,
 };
 
@@ -218,6 +221,23 @@ impl World {
         })
         .await;
         self.devices.changed(id);
+    }
+
+    /// From now on the organization's seals are in free use.
+    pub(super) async fn require_no_grants(&self) {
+        let id = self.organization;
+        self.write(|tx| async move {
+            let mut row = organization::lock(&tx, id).await?.unwrap();
+            row.grants_required = false;
+            organization::save(&tx, &mut row).await
+        })
+        .await;
+    }
+
+    /// Waits until the database has the seal as connected.
+    pub(super) async fn connected(&self, seal: &Seal) {
+        let there = || async { self.report(seal).await.connected };
+        self.eventually("the seal is connected", there).await;
     }
 
     pub(super) async fn order(&self, seal: &Seal, order: Order) -> command::Row {
@@ -402,34 +422,14 @@ impl Seal {
     fn row(&self, organization: OrganizationId) -> device::Row {
         device::Row {
             id: self.id.to_key(),
-            model: "GL".to_owned(),
             serial: format!("S{}", self.id),
             name: "章".to_owned(),
-            note: String::new(),
             life: Life::Unbound.as_str().to_owned(),
-            suspended_from: None,
-            generation: 0,
             organization_id: Some(organization.0),
             cert_fingerprint: self.certificate.to_vec(),
-            cert_not_after: None,
-            next_cert_fingerprint: None,
-            next_cert_not_after: None,
             log_key: self.key.verifying_key().to_bytes().to_vec(),
-            revoked_at: None,
-            desired_locked: false,
-            lock_issued_at: None,
-            lock_applied_at: None,
-            lock_lifted_at: None,
-            desired_config: serde_json::json!({"backlight_s": 30, "auto_off_min": 10}),
-            desired_config_version: 0,
-            desired_offline: false,
-            counter_lock: 0,
-            counter_grant: 0,
-            counter_config: 0,
-            counter_firmware: 0,
-            next_grant_no: 1,
-            version: 1,
             created_at: 0,
+            ..device_row(0)
         }
     }
 
