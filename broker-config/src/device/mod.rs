@@ -1,7 +1,8 @@
 //! Device certificates and log keys on disk, one folder a device.
 //!
-//! A device folder appears whole or not at all: it is filled under a temporary name and then renamed. `manifest.json`
-//! lists what to import into the fleet table.
+//! A device folder appears whole or not at all: it is filled under a temporary name and then renamed.
+
+mod manifest;
 
 use std::{
     fs,
@@ -10,7 +11,6 @@ use std::{
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ed25519_dalek::SigningKey;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -19,36 +19,11 @@ use crate::{
     files, keys,
 };
 
+pub use manifest::{Description, Revoked, read_manifest, read_revoked};
+use manifest::{to_json, update, write_manifest};
+
 /// Life of a device certificate unless told otherwise.
 pub const DEVICE_DAYS: u64 = 730;
-
-/// What the fleet table needs to know of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Description {
-    /// The id's text.
-    pub id: String,
-    /// Model name.
-    pub model: String,
-    /// Serial number.
-    pub serial: String,
-    /// Public half of the log key, hex.
-    pub log_public: String,
-    /// SHA-256 of the leaf certificate's DER, hex.
-    pub cert_sha256: String,
-    /// Version of the key set it was issued with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_set_version: Option<u32>,
-}
-
-/// A device that must not be imported again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revoked {
-    /// The id's text.
-    pub id: String,
-    /// When.
-    pub revoked_at: UnixSeconds,
-}
 
 /// What to issue.
 #[derive(Debug, Clone)]
@@ -157,40 +132,12 @@ pub fn revoke(out: &Path, id: &str, now: UnixSeconds) -> Result<Revoked, Error> 
     Ok(entry)
 }
 
-/// The revoked devices of a folder.
-///
-/// # Errors
-/// The list is malformed.
-pub fn read_revoked(out: &Path) -> Result<Vec<Revoked>, Error> {
-    read_list(out, "revoked.json", "a list of revoked devices")
-}
-
-/// The devices of a folder; none if it has no manifest.
-///
-/// # Errors
-/// The manifest is malformed.
-pub fn read_manifest(out: &Path) -> Result<Vec<Description>, Error> {
-    read_list(out, "manifest.json", "a device manifest")
-}
-
 /// The log key of a device.
 ///
 /// # Errors
 /// The file is missing, exposed or malformed.
 pub fn read_log_key(dir: &Path) -> Result<SigningKey, Error> {
     keys::read_seed(&dir.join("log.key"))
-}
-
-fn read_list<T: serde::de::DeserializeOwned>(
-    out: &Path,
-    name: &str,
-    expected: &'static str,
-) -> Result<Vec<T>, Error> {
-    let path = out.join(name);
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    serde_json::from_slice(&files::read(&path)?).map_err(|_| Error::Malformed { path, expected })
 }
 
 fn issue_one(
@@ -249,27 +196,6 @@ fn put_anchors(ca: &FleetCa, keys_dir: Option<&Path>, out: &Path) -> Result<(), 
     Ok(())
 }
 
-fn update(
-    out: &Path,
-    id: &str,
-    change: impl FnOnce(&mut Description),
-) -> Result<Description, Error> {
-    let mut manifest = read_manifest(out)?;
-    let description = manifest
-        .iter_mut()
-        .find(|description| description.id == id)
-        .ok_or_else(|| Error::UnknownDevice(id.to_owned()))?;
-    change(description);
-    let changed = description.clone();
-    files::replace(
-        &out.join(id).join("device.json"),
-        &to_json(&changed),
-        files::PUBLIC,
-    )?;
-    write_manifest(out, &manifest)?;
-    Ok(changed)
-}
-
 fn device_dir(out: &Path, id: &str) -> Result<PathBuf, Error> {
     let dir = out.join(id);
     // The form is checked first: an id is also a path here.
@@ -278,20 +204,6 @@ fn device_dir(out: &Path, id: &str) -> Result<PathBuf, Error> {
     } else {
         Err(Error::UnknownDevice(id.to_owned()))
     }
-}
-
-fn write_manifest(out: &Path, manifest: &[Description]) -> Result<(), Error> {
-    files::replace(
-        &out.join("manifest.json"),
-        &to_json(&manifest),
-        files::PUBLIC,
-    )
-}
-
-fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(value).expect("descriptions are plain data");
-    text.push(b'\n');
-    text
 }
 
 fn fingerprint(issued: &Issued) -> String {
