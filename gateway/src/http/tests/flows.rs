@@ -293,6 +293,11 @@ async fn settings_are_wanted_from_a_version_and_within_their_ranges() {
     let command = world.get(wanted.header("location")).await;
     assert_eq!(command.body["op"], "config");
     put("\"1\"", 60).await.refused(412, "precondition_failed");
+    // The next change takes the place of the one on its way.
+    let newer = put("\"2\"", 60).await;
+    assert_eq!(newer.status, 202, "{}", newer.text);
+    let older = world.get(wanted.header("location")).await;
+    assert_eq!(older.body["state"], "superseded");
 }
 
 #[tokio::test]
