@@ -21,8 +21,8 @@ use super::{
     ingest::Writer,
     meter::Meter,
     pools::{self, Kind, Pools},
-    wal::Checkpointer,
     tx::Signals,
+    wal::Checkpointer,
 };
 use crate::{clock::SharedClock, config::StoreConfig, telemetry::Metrics};
 
