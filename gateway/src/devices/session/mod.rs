@@ -15,7 +15,12 @@ mod orders;
 mod talk;
 mod telemetry;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
@@ -201,8 +206,11 @@ impl Session {
     }
 
     async fn drive(&mut self, up: &mut mpsc::Receiver<Uplink>) -> End {
+        let cancel = self.handle.cancel.clone();
+        // Made once: it would be enlisted anew at every turn.
+        let mut cancelled = pin!(cancel.cancelled());
         loop {
-            let result = match self.next(up).await {
+            let result = match self.next(up, cancelled.as_mut()).await {
                 Step::Cancelled => Err(End::Close(self.handle.close_reason())),
                 Step::Notes => self.read_notes().await,
                 Step::Settled(outcome) => self.settle(outcome).await,
@@ -220,7 +228,11 @@ impl Session {
         }
     }
 
-    async fn next(&mut self, up: &mut mpsc::Receiver<Uplink>) -> Step {
+    async fn next(
+        &mut self,
+        up: &mut mpsc::Receiver<Uplink>,
+        cancelled: Pin<&mut impl Future<Output = ()>>,
+    ) -> Step {
         let now = self.host.clock.monotonic();
         let reading =
             self.held.is_none() && self.owed.len() < WINDOW && self.paused_until.is_none();
@@ -234,7 +246,7 @@ impl Session {
         .map(|at| at.saturating_sub(now));
         tokio::select! {
             biased;
-            () = self.handle.cancel.cancelled() => Step::Cancelled,
+            () = cancelled => Step::Cancelled,
             () = self.handle.mailbox.arrived() => Step::Notes,
             outcome = settled(&mut self.owed) => Step::Settled(outcome),
             () = tokio::time::sleep(timer.unwrap_or_default()), if timer.is_some() => Step::Timer,

@@ -187,7 +187,10 @@ impl Pump {
 
     async fn serve(&mut self) -> Ending {
         let core = self.core.clone();
-        let draining = core.gate.draining.child_token();
+        // Made once: each would be enlisted anew at every turn.
+        let closed = self.closed.clone();
+        let mut closed = pin!(closed.cancelled());
+        let mut draining = pin!(core.gate.draining.cancelled());
         let mut timer = pin!(sleep(Duration::ZERO));
         let mut armed = Duration::ZERO;
         loop {
@@ -209,8 +212,8 @@ impl Pump {
             let conn = &mut self.conn;
             let event = tokio::select! {
                 biased;
-                () = self.closed.cancelled() => Event::Closed,
-                () = draining.cancelled(), if self.drain_by.is_none() => Event::Drain,
+                () = &mut closed => Event::Closed,
+                () = &mut draining, if self.drain_by.is_none() => Event::Drain,
                 taken = hand_up(&self.uplink, self.inbound.pending.as_ref()),
                     if self.inbound.pending.is_some() => Event::Taken(taken),
                 down = self.downlink.recv(), if sending => Event::Down(down),
