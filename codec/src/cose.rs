@@ -37,17 +37,20 @@ pub enum Purpose {
     KeySet,
     /// One record, by the seal.
     Event,
+    /// Who may open a link to a seal.
+    Link,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Command,
         Self::Lease,
         Self::Receipt,
         Self::Checkpoint,
         Self::KeySet,
         Self::Event,
+        Self::Link,
     ];
 
     /// The external data.
@@ -60,6 +63,7 @@ impl Purpose {
             Self::Checkpoint => b"SL1/checkpoint",
             Self::KeySet => b"SL1/keyset",
             Self::Event => b"SL1/event",
+            Self::Link => b"SL1/link",
         }
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! Where to look: [`Frame`] is one message; [`ticket`] signed commands; [`statement`] leases, receipts,
 //! checkpoints and the key set; [`record`] one press; [`abnormal`] the ten kinds; [`chain`] the log at both ends.
+//! [`link`] carries messages over BLE and UART; [`edge`] is what a box and the gateway say over QUIC.
 //! The published contract is `sl1.cddl`, `vectors/` and `docs/protocol.md` beside this crate's sources.
 
 #![no_std]
@@ -28,8 +29,10 @@ pub mod abnormal;
 pub mod cbor;
 pub mod chain;
 pub mod cose;
+pub mod edge;
 mod error;
 mod id;
+pub mod link;
 pub mod message;
 pub mod record;
 pub mod statement;

@@ -121,6 +121,20 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// Text of a length within a range, in bytes.
+    pub(crate) fn text_in(
+        &mut self,
+        range: RangeInclusive<usize>,
+        what: &'static str,
+    ) -> Result<&'b str> {
+        let text = self.decoder.str()?;
+        if range.contains(&text.len()) {
+            Ok(text)
+        } else {
+            Err(DecodeError::Range(what))
+        }
+    }
+
     /// A byte string of exactly `N` bytes.
     pub(crate) fn fixed<const N: usize>(&mut self) -> Result<[u8; N]> {
         <[u8; N]>::try_from(self.bytes()?)

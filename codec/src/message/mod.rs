@@ -34,7 +34,8 @@ pub const MAX_COSE: usize = 1400;
 pub const MINOR: u8 = 0;
 
 wire_enum! { @closed
-    /// The types of messages this crate speaks. 96 to 99 (links), 112 and 113 (enrolment) are taken.
+    /// The types of messages this crate speaks. 96 to 99 are those of links, see [`crate::link`];
+    /// 112 and 113 (enrolment) are taken.
     MessageType: u8 {
         /// A seal opens its session.
         Hello = 1 => "HELLO",

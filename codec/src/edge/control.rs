@@ -1,0 +1,439 @@
+//! The control stream: `[type, mid, body]` or `[type, mid, body, re]`, like the messages of seals, with types of its own.
+
+use alloc::{string::String, vec::Vec};
+
+use super::{
+    Assign, EdgeStatus, MAX_CONTROL, MAX_SEEN, Nearby, QueueState, RenewedTicket, Scan, Seen, Want,
+};
+use crate::{
+    DecodeError, Direction, ErrorCode,
+    cbor::{Map, Reader, Writer},
+    message::Answers,
+};
+
+/// Minor version of the control stream.
+pub type EdgeMinor = u8;
+/// Longest version text.
+const MAX_VERSION: usize = 32;
+/// Longest text of an error.
+const MAX_TEXT: usize = 120;
+
+wire_enum! { @closed
+    /// The types of control messages.
+    ControlType: u8 {
+        /// A box begins.
+        Hello = 1 => "EDGE-HELLO",
+        /// It is connected.
+        Ack = 2 => "EDGE-ACK",
+        /// A part of the full set of its seals.
+        Assign = 3 => "ASSIGN",
+        /// New link tickets for seals of the present set.
+        Tickets = 4 => "TICKETS",
+        /// Done, or not: answers ASSIGN, TICKETS, WANT and SCAN.
+        Done = 5 => "DONE",
+        /// Presence of its seals.
+        Seen = 6 => "SEEN",
+        /// How the box is.
+        Status = 7 => "STATUS",
+        /// What time it is.
+        Time = 8 => "TIME",
+        /// Links are wanted.
+        Want = 9 => "WANT",
+        /// Listen for other seals.
+        Scan = 10 => "SCAN",
+        /// Other seals that were heard.
+        Nearby = 11 => "NEARBY",
+        /// This end stops soon.
+        Drain = 12 => "DRAIN",
+        /// Something was refused.
+        Err = 127 => "ERR",
+    }
+}
+
+impl ControlType {
+    /// Who sends it: up is the box.
+    #[must_use]
+    pub const fn direction(self) -> Direction {
+        match self {
+            Self::Hello | Self::Done | Self::Seen | Self::Status | Self::Nearby => Direction::Up,
+            Self::Ack | Self::Assign | Self::Tickets | Self::Time | Self::Want | Self::Scan => {
+                Direction::Down
+            }
+            Self::Drain | Self::Err => Direction::Both,
+        }
+    }
+
+    /// Whether it answers another message.
+    #[must_use]
+    pub const fn answers(self) -> Answers {
+        match self {
+            Self::Ack | Self::Done | Self::Time => Answers::Always,
+            Self::Err => Answers::Sometimes,
+            _ => Answers::Never,
+        }
+    }
+
+    /// Longest message of this type in bytes, with room for keys of later versions.
+    #[must_use]
+    pub const fn cap(self) -> usize {
+        match self {
+            Self::Assign | Self::Tickets => MAX_CONTROL,
+            Self::Seen | Self::Nearby | Self::Want => 4096,
+            Self::Hello | Self::Ack | Self::Status | Self::Err => 512,
+            Self::Done | Self::Time | Self::Scan | Self::Drain => 96,
+        }
+    }
+}
+
+/// EDGE-HELLO, the first message of a box.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeHello {
+    /// Minor version it speaks.
+    pub minor: EdgeMinor,
+    /// Version of its program, at most 32 bytes.
+    pub version: String,
+    /// Fresh at every start of the program: tells a reconnection from a restart.
+    pub run: [u8; 8],
+    /// X25519 public key that its link tickets are to name.
+    pub key: [u8; 32],
+    /// Version of the assignment it holds, 0 for none.
+    pub assignment: u32,
+    /// Its queue.
+    pub queue: QueueState,
+    /// Ways it has to seals, see [`super::Ways`].
+    pub ways: super::Ways,
+}
+
+/// EDGE-ACK: only now the box is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EdgeAck {
+    /// Minor version of the connection: the lower of both.
+    pub minor: EdgeMinor,
+    /// Unix seconds, for logs and display; seals believe signed time only.
+    pub now: u32,
+    /// Seconds between two STATUS.
+    pub report: u16,
+    /// Version of the present assignment; it follows by ASSIGN when the box holds another one.
+    pub assignment: u32,
+}
+
+wire_enum! { @open
+    /// Why an end stops.
+    DrainReason: u8 {
+        /// Its program ends or restarts.
+        Stop = 0 => "stops",
+        /// Too many boxes are here; come again, maybe elsewhere.
+        Balance = 1 => "balance",
+        /// The box was suspended or removed.
+        Removed = 2 => "removed",
+    }
+}
+
+/// ERR on the control stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeErr {
+    /// Why.
+    pub code: ErrorCode,
+    /// Try again after this many seconds.
+    pub retry: Option<u16>,
+    /// For the log of the other end, at most 120 bytes.
+    pub text: Option<String>,
+}
+
+/// What a control message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// A box begins.
+    Hello(EdgeHello),
+    /// It is connected.
+    Ack(EdgeAck),
+    /// A part of the full set of its seals.
+    Assign(Assign),
+    /// New link tickets, 1 to 48.
+    Tickets(Vec<RenewedTicket>),
+    /// Done, or why not.
+    Done(Option<ErrorCode>),
+    /// 1 to 64 seals.
+    Seen(Vec<Seen>),
+    /// How the box is.
+    Status(EdgeStatus),
+    /// Unix seconds.
+    Time(u32),
+    /// 1 to 64 seals.
+    Want(Vec<Want>),
+    /// Listen.
+    Scan(Scan),
+    /// Up to 64 seals; an empty one ends a scan.
+    Nearby(Vec<Nearby>),
+    /// Within so many seconds this end stops; what is on its way is finished.
+    Drain {
+        /// Why.
+        reason: DrainReason,
+        /// Seconds.
+        within: u16,
+    },
+    /// Refused.
+    Err(EdgeErr),
+}
+
+impl Control {
+    /// Its type.
+    #[must_use]
+    pub const fn kind(&self) -> ControlType {
+        match self {
+            Self::Hello(_) => ControlType::Hello,
+            Self::Ack(_) => ControlType::Ack,
+            Self::Assign(_) => ControlType::Assign,
+            Self::Tickets(_) => ControlType::Tickets,
+            Self::Done(_) => ControlType::Done,
+            Self::Seen(_) => ControlType::Seen,
+            Self::Status(_) => ControlType::Status,
+            Self::Time(_) => ControlType::Time,
+            Self::Want(_) => ControlType::Want,
+            Self::Scan(_) => ControlType::Scan,
+            Self::Nearby(_) => ControlType::Nearby,
+            Self::Drain { .. } => ControlType::Drain,
+            Self::Err(_) => ControlType::Err,
+        }
+    }
+
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Hello(body) => body.write(w),
+            Self::Ack(body) => body.write(w),
+            Self::Assign(body) => body.write(w),
+            Self::Tickets(items) => write_list(w, items, RenewedTicket::write),
+            Self::Done(err) => {
+                w.map(0, &[err.is_some()]);
+                w.optional(0, err.map(ErrorCode::number));
+            }
+            Self::Seen(items) => write_list(w, items, Seen::write),
+            Self::Status(body) => body.write(w),
+            Self::Time(now) => {
+                w.map(1, &[]).key(0).uint(*now);
+            }
+            Self::Want(items) => write_list(w, items, Want::write),
+            Self::Scan(scan) => {
+                w.map(1, &[]).key(0).uint(scan.seconds);
+            }
+            Self::Nearby(items) => write_list(w, items, Nearby::write),
+            Self::Drain { reason, within } => {
+                w.map(2, &[]);
+                w.key(0).uint(reason.number());
+                w.key(1).uint(*within);
+            }
+            Self::Err(body) => body.write(w),
+        }
+    }
+
+    fn read(kind: ControlType, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        const LIST: u64 = MAX_SEEN as u64;
+        match kind {
+            ControlType::Hello => return EdgeHello::read(r).map(Self::Hello),
+            ControlType::Ack => return EdgeAck::read(r).map(Self::Ack),
+            ControlType::Assign => return Assign::read(r).map(Self::Assign),
+            ControlType::Status => return EdgeStatus::read(r).map(Self::Status),
+            ControlType::Err => return EdgeErr::read(r).map(Self::Err),
+            _ => {}
+        }
+        let mut map = r.map()?;
+        let message = match kind {
+            ControlType::Tickets => {
+                let most = super::MAX_ASSIGNED as u64;
+                Self::Tickets(list(&mut map, 1..=most, RenewedTicket::read)?)
+            }
+            ControlType::Seen => Self::Seen(list(&mut map, 1..=LIST, Seen::read)?),
+            ControlType::Want => Self::Want(list(&mut map, 1..=LIST, Want::read)?),
+            ControlType::Nearby => Self::Nearby(list(&mut map, 0..=LIST, Nearby::read)?),
+            ControlType::Time => Self::Time(map.required(0, Reader::u32)?),
+            ControlType::Scan => Self::Scan(Scan {
+                seconds: map.required(0, |r| r.u8_in(1..=120, "seconds of a scan"))?,
+            }),
+            ControlType::Drain => Self::Drain {
+                reason: DrainReason::from_number(map.required(0, Reader::u8)?),
+                within: map.required(1, Reader::u16)?,
+            },
+            _ => Self::Done(map.optional(0, Reader::u16)?.map(ErrorCode::from_number)),
+        };
+        map.finish()?;
+        Ok(message)
+    }
+}
+
+fn write_list<T>(w: &mut Writer, items: &[T], write: impl Fn(&T, &mut Writer)) {
+    w.map(1, &[]).key(0).array(items.len());
+    for item in items {
+        write(item, w);
+    }
+}
+
+fn list<T>(
+    map: &mut Map<'_, '_>,
+    range: core::ops::RangeInclusive<u64>,
+    read: impl Fn(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    map.required(0, |r| {
+        let count = r.array_in(range, "entries of a list")?;
+        (0..count).map(|_| read(r)).collect()
+    })
+}
+
+impl EdgeHello {
+    fn write(&self, w: &mut Writer) {
+        w.map(7, &[]);
+        w.key(0).uint(self.minor);
+        w.key(1).text(&self.version);
+        w.key(2).bytes(&self.run);
+        w.key(3).bytes(&self.key);
+        w.key(4).uint(self.assignment);
+        w.key(5);
+        self.queue.write(w);
+        w.key(6).uint(self.ways.0);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut map = r.map()?;
+        let hello = Self {
+            minor: map.required(0, Reader::u8)?,
+            version: map.required(1, |r| {
+                Ok(r.text_in(0..=MAX_VERSION, "length of a version")?.into())
+            })?,
+            run: map.required(2, Reader::fixed)?,
+            key: map.required(3, Reader::fixed)?,
+            assignment: map.required(4, Reader::u32)?,
+            queue: map.required(5, QueueState::read)?,
+            ways: super::Ways(map.required(6, Reader::u8)?),
+        };
+        map.finish()?;
+        Ok(hello)
+    }
+}
+
+impl EdgeAck {
+    fn write(&self, w: &mut Writer) {
+        w.map(4, &[]);
+        w.key(0).uint(self.minor);
+        w.key(1).uint(self.now);
+        w.key(2).uint(self.report);
+        w.key(3).uint(self.assignment);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut map = r.map()?;
+        let ack = Self {
+            minor: map.required(0, Reader::u8)?,
+            now: map.required(1, Reader::u32)?,
+            report: map.required(2, |r| r.u16_in(1..=u16::MAX, "seconds between reports"))?,
+            assignment: map.required(3, Reader::u32)?,
+        };
+        map.finish()?;
+        Ok(ack)
+    }
+}
+
+impl EdgeErr {
+    fn write(&self, w: &mut Writer) {
+        w.map(1, &[self.retry.is_some(), self.text.is_some()]);
+        w.key(0).uint(self.code.number());
+        w.optional(1, self.retry);
+        if let Some(text) = &self.text {
+            w.key(2).text(text);
+        }
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut map = r.map()?;
+        let err = Self {
+            code: ErrorCode::from_number(map.required(0, Reader::u16)?),
+            retry: map.optional(1, Reader::u16)?,
+            text: map.optional(2, |r| {
+                Ok(r.text_in(0..=MAX_TEXT, "length of an error's text")?.into())
+            })?,
+        };
+        map.finish()?;
+        Ok(err)
+    }
+}
+
+/// A control message with its number, and the number of the message it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlFrame {
+    /// Number of this message, chosen by its sender, counting round.
+    pub mid: u16,
+    /// Number of the message it answers; see [`ControlType::answers`].
+    pub re: Option<u16>,
+    /// What it says.
+    pub control: Control,
+}
+
+impl ControlFrame {
+    /// A message that answers none.
+    #[must_use]
+    pub const fn new(mid: u16, control: Control) -> Self {
+        Self {
+            mid,
+            re: None,
+            control,
+        }
+    }
+
+    /// A message that answers the one numbered `re`.
+    #[must_use]
+    pub const fn reply(mid: u16, re: u16, control: Control) -> Self {
+        Self {
+            mid,
+            re: Some(re),
+            control,
+        }
+    }
+
+    /// The bytes, without the stream's length.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::with_capacity(160);
+        w.array(if self.re.is_some() { 4 } else { 3 })
+            .uint(self.control.kind().number())
+            .uint(self.mid);
+        self.control.write(&mut w);
+        if let Some(re) = self.re {
+            w.uint(re);
+        }
+        w.into_bytes()
+    }
+
+    /// Reads one message.
+    ///
+    /// # Errors
+    /// The bytes are not exactly one canonical message of a known type, within its cap, its values in range.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_counting(bytes).map(|(frame, _)| frame)
+    }
+
+    /// Reads one message, and counts the unknown keys passed over: a peer of a later version.
+    ///
+    /// # Errors
+    /// As [`ControlFrame::decode`].
+    pub fn decode_counting(bytes: &[u8]) -> Result<(Self, u32), DecodeError> {
+        let mut r = Reader::unsigned(bytes, MAX_CONTROL)?;
+        let length = r.array_in(3..=4, "items of a message")?;
+        let number = r.u64()?;
+        let kind = u8::try_from(number)
+            .ok()
+            .and_then(ControlType::from_number)
+            .ok_or(DecodeError::UnknownType(number))?;
+        if bytes.len() > kind.cap() {
+            return Err(DecodeError::TooLarge {
+                len: bytes.len(),
+                cap: kind.cap(),
+            });
+        }
+        let mid = r.u16()?;
+        let control = Control::read(kind, &mut r)?;
+        let re = if length == 4 { Some(r.u16()?) } else { None };
+        match (kind.answers(), re) {
+            (Answers::Always, None) => Err(DecodeError::Malformed("an answer to nothing")),
+            (Answers::Never, Some(_)) => Err(DecodeError::Malformed("this type answers nothing")),
+            _ => Ok((Self { mid, re, control }, r.ignored())),
+        }
+    }
+}
