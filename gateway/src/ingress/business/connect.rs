@@ -90,15 +90,7 @@ async fn welcome<T: TokenCheck, S: Link>(
 }
 
 fn greet<T, S: Link>(core: &Core<T>, conn: &mut Conn<S>, connect: Connect) -> Duration {
-    let limit = core.config.max_keep_alive;
-    let wanted = Duration::from_secs(u64::from(connect.keep_alive));
-    let keep_alive = if wanted.is_zero() {
-        limit
-    } else {
-        wanted.min(limit)
-    };
-    let told =
-        (keep_alive != wanted).then(|| u16::try_from(keep_alive.as_secs()).unwrap_or(u16::MAX));
+    let (keep_alive, told) = connect.keep_alive(core.config.max_keep_alive);
     let assigned = format!("reader-{:016x}", rand::random::<u64>());
     let welcome = Welcome {
         receive_maximum: None,

@@ -54,7 +54,6 @@ pub(super) struct Reader<T, S> {
     rate: Rate,
     throttled: Option<Duration>,
     heard: Duration,
-    stalled: Option<(u64, Duration)>,
 }
 
 impl<T: TokenCheck, S: Link> Reader<T, S> {
@@ -77,7 +76,6 @@ impl<T: TokenCheck, S: Link> Reader<T, S> {
             filters: Filters::default(),
             throttled: None,
             heard: now,
-            stalled: None,
         }
     }
 
@@ -232,13 +230,7 @@ impl<T: TokenCheck, S: Link> Reader<T, S> {
             return Err((Count::KeepAliveTimeout, Some(reason::KEEP_ALIVE)));
         }
         let mut due = (self.heard + silence).max(now + Duration::from_millis(10));
-        let written = self.conn.written();
-        self.stalled = match self.stalled {
-            _ if !self.conn.owes_bytes() => None,
-            Some((before, since)) if before == written => Some((written, since)),
-            _ => Some((written, now)),
-        };
-        if let Some((_, since)) = self.stalled {
+        if let Some(since) = self.conn.stalled_since(now) {
             let until = since + self.core.config.write_timeout;
             if until <= now {
                 return Err((Count::WriteTimeout, None));

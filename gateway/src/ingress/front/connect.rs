@@ -138,15 +138,7 @@ fn begin(
     device: DeviceId,
     slot: Slot,
 ) {
-    let limit = core.config.max_keep_alive;
-    let wanted = Duration::from_secs(u64::from(connect.keep_alive));
-    let keep_alive = if wanted.is_zero() {
-        limit
-    } else {
-        wanted.min(limit)
-    };
-    let told =
-        (keep_alive != wanted).then(|| u16::try_from(keep_alive.as_secs()).unwrap_or(u16::MAX));
+    let (keep_alive, told) = connect.keep_alive(core.config.max_keep_alive);
     let welcome = Welcome {
         receive_maximum: Some(core.config.receive_maximum),
         alias_maximum: topics::ALIASES,

@@ -11,6 +11,7 @@
 //! - One task a session, no shared lock on its way, no buffer while idle.
 
 mod connect;
+mod ending;
 mod identity;
 mod inbound;
 mod outbound;

@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 use super::{
     Core,
     connect::Stream,
+    ending::Ending,
     inbound::{self, Inbound},
     outbound::{Outbound, Sent},
     topics::Topics,
@@ -29,7 +30,7 @@ use crate::{
     ingress::{
         gate::Slot,
         mqtt::{
-            Fault, Version,
+            Version,
             conn::{Conn, Io},
             decode::{self, Packet},
             encode, reason,
@@ -54,50 +55,6 @@ pub(super) struct Client {
     pub(super) max_packet: usize,
     pub(super) alias_maximum: u16,
     pub(super) in_flight: u16,
-}
-
-/// How a session ends.
-#[derive(Debug, Clone, Copy)]
-struct Ending {
-    /// What the host is told; nothing when it ended the session itself.
-    end: Option<LinkEnd>,
-    /// What the client is told; nothing when it is gone.
-    reason: Option<u8>,
-    count: Count,
-}
-
-impl Ending {
-    const fn new(end: LinkEnd, reason: Option<u8>, count: Count) -> Self {
-        Self {
-            end: Some(end),
-            reason,
-            count,
-        }
-    }
-}
-
-impl From<Fault> for Ending {
-    fn from(fault: Fault) -> Self {
-        Self::new(LinkEnd::Violation, Some(fault.reason()), fault.count())
-    }
-}
-
-impl From<CloseReason> for Ending {
-    fn from(why: CloseReason) -> Self {
-        let told = match why {
-            CloseReason::TakenOver => reason::TAKEN_OVER,
-            CloseReason::NotAuthorized => reason::NOT_AUTHORIZED,
-            CloseReason::Unresponsive | CloseReason::LogReopened => reason::ADMINISTRATIVE,
-            CloseReason::Violation => reason::PROTOCOL_ERROR,
-            CloseReason::StoreFailed => reason::IMPLEMENTATION,
-            CloseReason::Draining => reason::SHUTTING_DOWN,
-        };
-        Self {
-            end: None,
-            reason: Some(told),
-            count: Count::ClosedByHost,
-        }
-    }
 }
 
 /// What woke the session.
@@ -127,8 +84,6 @@ pub(super) struct Pump {
     heard: Duration,
     /// Since when we do not read.
     paused: Option<Duration>,
-    /// While bytes wait: what the socket had taken, and since when that has not changed.
-    stalled: Option<(u64, Duration)>,
     /// Draining, and until when at most.
     drain_by: Option<Duration>,
     _slot: Slot,
@@ -155,7 +110,6 @@ impl Pump {
             closed: session.closed,
             heard: now,
             paused: None,
-            stalled: None,
             drain_by: None,
             core,
             conn,
@@ -379,13 +333,7 @@ impl Pump {
             let told = Some(reason::KEEP_ALIVE);
             return Err(Ending::new(LinkEnd::Lost, told, Count::KeepAliveTimeout));
         }
-        let written = self.conn.written();
-        self.stalled = match self.stalled {
-            _ if !self.conn.owes_bytes() => None,
-            Some((before, since)) if before == written => Some((written, since)),
-            _ => Some((written, now)),
-        };
-        if let Some((_, since)) = self.stalled {
+        if let Some(since) = self.conn.stalled_since(now) {
             due = due.min(since + config.write_timeout);
             if now.saturating_sub(since) >= config.write_timeout {
                 return Err(Ending::new(LinkEnd::Lost, None, Count::WriteTimeout));

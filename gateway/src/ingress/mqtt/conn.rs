@@ -157,6 +157,8 @@ pub(crate) struct Conn<S> {
     pub(crate) inbox: BytesMut,
     pub(crate) outbox: BytesMut,
     unflushed: bool,
+    /// While bytes wait: what the socket had taken, and since when that has not changed.
+    stalled: Option<(u64, Duration)>,
 }
 
 impl<S: Link> Conn<S> {
@@ -166,17 +168,24 @@ impl<S: Link> Conn<S> {
             inbox: BytesMut::new(),
             outbox: BytesMut::new(),
             unflushed: false,
+            stalled: None,
         }
     }
 
     /// Is there anything the peer has not taken yet?
-    pub(crate) fn owes_bytes(&self) -> bool {
+    fn owes_bytes(&self) -> bool {
         self.unflushed || !self.outbox.is_empty()
     }
 
-    /// Bytes the socket took so far.
-    pub(crate) fn written(&self) -> u64 {
-        self.stream.meter().written()
+    /// Since when bytes wait of which the socket takes none. Asked again and again, as time goes on.
+    pub(crate) fn stalled_since(&mut self, now: Duration) -> Option<Duration> {
+        let written = self.stream.meter().written();
+        self.stalled = match self.stalled {
+            _ if !self.owes_bytes() => None,
+            Some((before, since)) if before == written => Some((written, since)),
+            _ => Some((written, now)),
+        };
+        self.stalled.map(|(_, since)| since)
     }
 
     /// Frees the inbox once it is empty.

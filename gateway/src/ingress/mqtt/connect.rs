@@ -1,5 +1,7 @@
 //! CONNECT and its answer.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use rumqttc::{mqttbytes::v4, v5::mqttbytes::v5};
 
@@ -21,6 +23,19 @@ pub(crate) struct Connect {
     pub(crate) alias_maximum: u16,
     /// An extended authentication method was asked for (version 5).
     pub(crate) auth_method: bool,
+}
+
+impl Connect {
+    /// The keep-alive in force: a longer one than `limit`, and none, become `limit`. With it the seconds to tell the
+    /// client, where they are not its own.
+    pub(crate) fn keep_alive(&self, limit: Duration) -> (Duration, Option<u16>) {
+        let wanted = Duration::from_secs(u64::from(self.keep_alive));
+        if wanted.is_zero() || wanted > limit {
+            let seconds = u16::try_from(limit.as_secs()).unwrap_or(u16::MAX);
+            return (limit, Some(seconds));
+        }
+        (wanted, None)
+    }
 }
 
 /// Why a CONNECT is refused.
