@@ -131,6 +131,19 @@ impl World {
         see(seal, "online", |view| view.online).await;
     }
 
+    /// Turns a seal off and waits until the gateway knows.
+    ///
+    /// # Panics
+    /// The fleet is gone.
+    pub async fn switched_off(&self, seal: &SealHandle) {
+        let path = format!("devices/{}", seal.name());
+        seal.power_off().await.expect("a seal");
+        until("gone", || async {
+            (self.api.get(&path).await["connected"] == false).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until an ordered command was applied.
     ///
     /// # Panics

@@ -13,11 +13,7 @@ async fn a_seal_that_is_off_is_locked_at_power_on_before_it_can_stamp() {
     let seal = fleet.seals()[0].clone();
     let device = format!("devices/{}", seal.name());
     world.ready(&seal, 0, false).await;
-    seal.power_off().await.expect("a seal");
-    until("gone", || async {
-        (world.api.get(&device).await["connected"] == false).then_some(())
-    })
-    .await;
+    world.switched_off(&seal).await;
 
     let order = world
         .api
@@ -77,11 +73,7 @@ async fn an_unlock_behind_a_lock_supersedes_it_while_the_seal_is_off() {
     let seal = fleet.seals()[0].clone();
     let device = format!("devices/{}", seal.name());
     world.ready(&seal, 0, false).await;
-    seal.power_off().await.expect("a seal");
-    until("gone", || async {
-        (world.api.get(&device).await["connected"] == false).then_some(())
-    })
-    .await;
+    world.switched_off(&seal).await;
     let lock = world.api.post(&format!("{device}/lock"), json!({})).await;
     let unlock = world.api.post(&format!("{device}/unlock"), json!({})).await;
     assert_eq!(world.ended(&lock).await["state"], "superseded");
@@ -95,11 +87,7 @@ async fn an_unlock_behind_a_lock_supersedes_it_while_the_seal_is_off() {
     );
     // Presses right after a later power-on are what they are: no lock was under way.
     world.drained(&seal).await;
-    seal.power_off().await.expect("a seal");
-    until("gone", || async {
-        (world.api.get(&device).await["connected"] == false).then_some(())
-    })
-    .await;
+    world.switched_off(&seal).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     seal.power_on().await.expect("a seal");
     press(&seal).await;

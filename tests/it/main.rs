@@ -8,5 +8,6 @@ mod isolation;
 mod kill;
 mod life;
 mod lock;
+mod mosquitto;
 mod offline;
 mod tidy;

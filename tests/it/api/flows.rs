@@ -59,13 +59,8 @@ async fn a_grant_given_while_the_seal_is_off_waits_and_an_end_before_delivery_wi
     let world = World::start().await;
     let fleet = world.fleet(&[2], 1);
     let seal = fleet.seals()[0].clone();
-    let device = format!("devices/{}", seal.name());
     world.bind(&seal).await;
-    seal.power_off().await.expect("a seal");
-    until("gone", || async {
-        (world.api.get(&device).await["connected"] == false).then_some(())
-    })
-    .await;
+    world.switched_off(&seal).await;
     let grant = world.grant(&seal, 5, false).await;
     assert_eq!(grant["state"], "to_be_delivered", "{grant}");
     let id = grant["id"].as_str().expect("an id");

@@ -14,6 +14,7 @@ use sealgate::{
     clock::{SharedClock, SystemClock},
     ingress::{
         business::{Business, BusinessConfig, BusinessHandle, Sees, Subscriber, TokenCheck},
+        front::TlsMaterial,
         stats::{Count, Stats},
     },
 };
@@ -62,6 +63,14 @@ struct Desk {
 
 impl Desk {
     fn with(change: impl FnOnce(&mut BusinessConfig)) -> Self {
+        Self::start(None, change)
+    }
+
+    fn over(tls: TlsMaterial) -> Self {
+        Self::start(Some(tls), |_| {})
+    }
+
+    fn start(tls: Option<TlsMaterial>, change: impl FnOnce(&mut BusinessConfig)) -> Self {
         let clock: SharedClock = Arc::new(SystemClock::new());
         let bus = Bus::start(clock.clone(), None);
         let tokens = Arc::new(Tokens::default());
@@ -72,7 +81,7 @@ impl Desk {
         };
         change(&mut config);
         let stats = Arc::new(Stats::default());
-        let listener = Business::start(config, None, bus.clone(), tokens.clone(), clock, stats)
+        let listener = Business::start(config, tls, bus.clone(), tokens.clone(), clock, stats)
             .expect("a listener");
         Self {
             bus,
@@ -359,16 +368,9 @@ async fn shown(listener: &BusinessHandle, fleet: &Fleet) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_certificate_is_shown_from_the_next_handshake_on() {
     let fleet = Fleet::new();
-    let clock: SharedClock = Arc::new(SystemClock::new());
-    let bus = Bus::start(clock.clone(), None);
-    let config = BusinessConfig {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        ..BusinessConfig::default()
-    };
-    let (tokens, stats) = (Arc::new(Tokens::default()), Arc::new(Stats::default()));
     let (old, new) = (fleet.server(), fleet.renewed());
     let (before, after) = (old.chain[0].to_vec(), new.chain[0].to_vec());
-    let listener = Business::start(config, Some(old), bus, tokens, clock, stats).expect("started");
+    let listener = Desk::over(old).listener;
     assert_eq!(shown(&listener, &fleet).await, before);
     let mut bad = new.clone();
     bad.chain.clear();
@@ -381,15 +383,7 @@ async fn a_renewed_certificate_is_shown_from_the_next_handshake_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_tls_plain_text_gets_nothing_and_draining_says_goodbye() {
     let fleet = Fleet::new();
-    let clock: SharedClock = Arc::new(SystemClock::new());
-    let bus = Bus::start(clock.clone(), None);
-    let config = BusinessConfig {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        ..BusinessConfig::default()
-    };
-    let (tokens, stats) = (Arc::new(Tokens::default()), Arc::new(Stats::default()));
-    let tls = Some(fleet.server());
-    let listener = Business::start(config, tls, bus, tokens, clock, stats).expect("a listener");
+    let listener = Desk::over(fleet.server()).listener;
     let mut plain = Reader::dial(&listener, 4).await;
     plain.send(&connect(4, "x", "sk_all")).await;
     let answer = plain.packet().await;

@@ -48,6 +48,37 @@ fn links(page: &str) -> Vec<String> {
 }
 
 #[test]
+fn files_named_in_the_pages_exist() {
+    let mut unknown = Vec::new();
+    for path in files(&root(), &["md"]) {
+        let page = fs::read_to_string(&path).expect("a readable page");
+        let folder = path.parent().expect("a page lies in a folder").to_owned();
+        // From the root, from the page, or from the rooms of the gateway, as people write them.
+        let homes = [
+            root(),
+            folder,
+            root().join("gateway"),
+            root().join("gateway/src"),
+        ];
+        let kinds = [".rs", ".md", ".toml", ".cddl", ".py"];
+        for word in page.split('`').skip(1).step_by(2) {
+            let is_file = word.contains('/') && kinds.iter().any(|kind| word.ends_with(kind));
+            if is_file
+                && !word.contains(char::is_whitespace)
+                && !homes.iter().any(|home| home.join(word).is_file())
+            {
+                unknown.push(format!("{}: {word}", shown(&path)));
+            }
+        }
+    }
+    assert!(
+        unknown.is_empty(),
+        "files that are nowhere:\n{}",
+        unknown.join("\n")
+    );
+}
+
+#[test]
 fn the_expected_pages_are_there() {
     let pages = [
         "README.md",

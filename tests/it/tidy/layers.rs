@@ -202,6 +202,22 @@ fn packages_depend_on_each_other_only_along_the_arrows() {
     assert_eq!(seen, listed, "packages (left) and ARCHITECTURE.md (right)");
 }
 
+#[test]
+fn integration_tests_are_one_binary_and_the_codec_s() {
+    let manifests = files(&root(), &["toml"]).into_iter();
+    let folders: Vec<String> = manifests
+        .filter(|path| path.ends_with("Cargo.toml"))
+        .filter_map(|path| Some(path.parent()?.join("tests")))
+        .filter(|folder| folder.is_dir() && *folder != root().join("tests"))
+        .map(|folder| shown(&folder))
+        .collect();
+    assert_eq!(
+        folders,
+        ["codec/tests"],
+        "every other one is a binary more to link"
+    );
+}
+
 fn package_name(manifest: &str) -> Option<String> {
     let section = manifest.split("[package]").nth(1)?;
     let line = section.lines().find(|l| l.starts_with("name"))?;

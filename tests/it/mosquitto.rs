@@ -1,4 +1,5 @@
-//! A real mosquitto with the generated files gives a seal its own topics and nothing else.
+//! A real mosquitto with the generated files gives a seal its own topics and nothing else. Skipped, with a reason, where
+//! it is not installed.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +22,7 @@ use sealgate_broker_config::{
     device::{self, Order},
     settings::{Cluster, Limits, ListenerTls},
 };
+use sealgate_tests::tools;
 
 /// mosquitto compares certificates with the machine's clock, so these tests must too.
 #[expect(clippy::disallowed_methods, reason = "the edge of a test")]
@@ -40,19 +42,6 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn program(name: &str) -> Option<PathBuf> {
-    [
-        "/usr/sbin",
-        "/usr/bin",
-        "/usr/local/sbin",
-        "/usr/local/bin",
-        "/opt/homebrew/bin",
-    ]
-    .iter()
-    .map(|dir| Path::new(dir).join(name))
-    .find(|path| path.exists())
 }
 
 fn free_port() -> u16 {
@@ -158,7 +147,7 @@ impl Broker {
         reason = "the caller waits; a panic ends the test process"
     )]
     fn subscribe(&self, identity: &Path, port: u16, id: &str, filters: &[&str]) -> Child {
-        let mut command = self.client(&program("mosquitto_sub").unwrap(), identity, port);
+        let mut command = self.client(&tools::find("mosquitto_sub").unwrap(), identity, port);
         command.args(["-i", id, "-v", "-W", "4"]);
         for filter in filters {
             command.args(["-t", filter]);
@@ -182,7 +171,7 @@ impl Broker {
     }
 
     fn publish(&self, identity: &Path, port: u16, id: &str, topic: &str) {
-        self.client(&program("mosquitto_pub").unwrap(), identity, port)
+        self.client(&tools::find("mosquitto_pub").unwrap(), identity, port)
             .args(["-i", id, "-t", topic, "-m", id])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -208,11 +197,10 @@ fn received(mut child: Child) -> Vec<String> {
 #[test]
 fn a_seal_reaches_only_its_own_topics_on_a_mosquitto_with_our_files() {
     let (Some(mosquitto), Some(_), Some(_)) = (
-        program("mosquitto"),
-        program("mosquitto_sub"),
-        program("mosquitto_pub"),
+        tools::find("mosquitto"),
+        tools::find("mosquitto_sub"),
+        tools::find("mosquitto_pub"),
     ) else {
-        eprintln!("skipped: mosquitto and its clients are not installed");
         return;
     };
     let (broker, ca) = start(&mosquitto);
@@ -280,9 +268,9 @@ fn only_its_own(theirs: &[String], b: &str) {
 
 #[test]
 fn without_a_certificate_of_the_fleet_nobody_gets_in() {
-    let (Some(mosquitto), Some(publisher)) = (program("mosquitto"), program("mosquitto_pub"))
+    let (Some(mosquitto), Some(publisher)) =
+        (tools::find("mosquitto"), tools::find("mosquitto_pub"))
     else {
-        eprintln!("skipped: mosquitto and its clients are not installed");
         return;
     };
     let (broker, _) = start(&mosquitto);
