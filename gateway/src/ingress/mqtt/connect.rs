@@ -219,6 +219,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_keep_alive_that_is_too_long_or_missing_becomes_ours_and_the_client_is_told() {
+        let limit = Duration::from_secs(1_200);
+        let settled = |seconds| {
+            let connect = Connect {
+                version: Version::V5,
+                client_id: String::new(),
+                keep_alive: seconds,
+                password: None,
+                receive_maximum: 1,
+                max_packet: MAX_PACKET,
+                alias_maximum: 0,
+                auth_method: false,
+            };
+            connect.keep_alive(limit)
+        };
+        assert_eq!(settled(1_199), (Duration::from_secs(1_199), None));
+        assert_eq!(settled(1_200), (limit, None));
+        assert_eq!(settled(1_201), (limit, Some(1_200)));
+        assert_eq!(settled(0), (limit, Some(1_200)));
+    }
+
+    #[test]
     fn a_token_with_too_many_sessions_is_told_so_in_either_version() {
         let mut out = BytesMut::new();
         refuse(&mut out, Version::V4, Refused::Quota);
