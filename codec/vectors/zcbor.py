@@ -16,7 +16,7 @@ def valid(zcbor, rule, data):
 
 def main(zcbor):
     checked = 0
-    for name in ["messages", "records", "statements", "tickets"]:
+    for name in ["messages", "records", "statements", "tickets", "links", "controls", "seal_frames"]:
         for vector in json.loads((HERE / f"{name}.json").read_text(encoding="utf-8")):
             answer = valid(zcbor, vector["rule"], bytes.fromhex(vector["hex"]))
             checked += 1

@@ -12,20 +12,22 @@
 
 mod assignment;
 mod control;
+mod hello;
 mod report;
 mod seal_stream;
 mod stream;
 
 pub use assignment::{Assign, Assigned, MAX_ASSIGNED, MAX_PARTS, RenewedTicket};
-pub use control::{
-    Control, ControlFrame, ControlType, DrainReason, EdgeAck, EdgeErr, EdgeHello, EdgeMinor,
-};
+pub use control::{Control, ControlFrame, ControlType};
+pub use hello::{DrainReason, EdgeAck, EdgeErr, EdgeHello};
 pub use report::{
     EdgeStatus, MAX_SEEN, Nearby, Presence, QueueState, Scan, Seen, Want, WantReason,
 };
 pub use seal_stream::{LinkState, PassResult, SealFrame, SealOpen};
 pub use stream::{MAX_CONTROL, MAX_SEAL_FRAME, StreamDecoder, StreamError, stream_frame};
 
+/// Minor version of the streams this crate speaks.
+pub const MINOR: u8 = 0;
 /// The application protocol of boxes.
 pub const ALPN: &[u8] = b"sealgate-edge/1";
 

@@ -46,15 +46,14 @@ enum State {
     Closed,
 }
 
-/// A packet that is sent again and again, ever more slowly.
+/// A packet that is sent again and again until the handshake's time is over.
 struct Again {
-    tries: u32,
     due: Millis,
 }
 
 impl Again {
     fn new(now: Millis) -> Self {
-        Self { tries: 0, due: now }
+        Self { due: now }
     }
 
     /// Whether it is to be sent now.
@@ -62,8 +61,7 @@ impl Again {
         if now < self.due {
             return false;
         }
-        self.due = now.saturating_add(limits.resend << self.tries.min(2));
-        self.tries += 1;
+        self.due = now.saturating_add(limits.resend);
         true
     }
 }

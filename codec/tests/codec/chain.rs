@@ -452,3 +452,28 @@ proptest! {
         prop_assert!(bytes.len() <= 1280, "{}", bytes.len());
     }
 }
+
+#[test]
+fn what_a_box_received_is_not_sent_again_and_not_freed() {
+    let mut log = LogSender::new(DEVICE, 1, 800);
+    for seq in 1..=60 {
+        log.append(record(seq));
+    }
+    log.reconcile(1, false);
+    let first = log.next_batch(41, 3700, &sign_log).unwrap();
+    let second = log.next_batch(41, 3700, &sign_log).unwrap();
+    assert!(log.next_batch(41, 3700, &sign_log).is_none(), "the window");
+    log.on_received(1, second.first).unwrap();
+    let third = log.next_batch(41, 3700, &sign_log).unwrap();
+    let seconds = u32::try_from(second.records.len()).unwrap();
+    assert_eq!(third.first, second.first + seconds);
+    // The second is overdue; the first is with the box.
+    log.rewind();
+    assert_eq!(log.next_batch(41, 3700, &sign_log).unwrap(), second);
+    assert_eq!(log.len(), 60);
+    // The next session begins where the server says, whatever the box claimed.
+    log.reconcile(1, false);
+    assert_eq!(log.next_batch(41, 3700, &sign_log).unwrap(), first);
+    assert_eq!(log.on_received(2, 5), Err(AckError::OtherEpoch));
+    assert_eq!(log.on_received(1, 62), Err(AckError::BeyondLog));
+}

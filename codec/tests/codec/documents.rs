@@ -3,11 +3,14 @@
 use std::fmt::Write;
 
 use sealgate_codec::{
-    ErrorCode, MessageType,
+    Direction, ErrorCode, MessageType,
     abnormal::TRUTH_TABLE,
     cose::Purpose,
+    edge::{ControlType, DrainReason, PassResult, Presence, WantReason},
+    link::{CloseCode, LinkStatus, LinkType, PacketKind, PlainKind},
     message::{Answers, ByeReason, CmdStatus, Life, OtaResult, OtaState, ResetCause},
     record::{ClockQuality, Facts, GrantState, LinkKind, Phase, Screen},
+    statement::LinkRole,
     ticket::{CounterDomain, OPS, Scope, TimeRule, UseMode},
 };
 
@@ -40,9 +43,9 @@ fn messages(out: &mut String) {
     );
     for kind in MessageType::ALL {
         let sender = match kind.direction() {
-            sealgate_codec::Direction::Up => "seal",
-            sealgate_codec::Direction::Down => "gateway",
-            sealgate_codec::Direction::Both => "either",
+            Direction::Up => "seal",
+            Direction::Down => "gateway",
+            Direction::Both => "either",
         };
         let answers = match kind.answers() {
             Answers::Always => "always",
@@ -193,6 +196,72 @@ fn choices(out: &mut String) {
     }
 }
 
+fn links(out: &mut String) {
+    head(
+        out,
+        "Link messages",
+        &["type", "name", "answers (`re`)", "longest, bytes"],
+    );
+    for kind in LinkType::ALL {
+        let answers = if kind.answers() { "always" } else { "never" };
+        let number = kind.number();
+        writeln!(out, "| {number} | {kind} | {answers} | {} |", kind.cap()).unwrap();
+    }
+    choice(out, "Kind of packet (framing)", PacketKind::ALL, |v| {
+        v.number().into()
+    });
+    choice(out, "Kind of encrypted packet", PlainKind::ALL, |v| {
+        v.number().into()
+    });
+    choice(out, "Link status (LINK-OK)", LinkStatus::ALL, |v| {
+        v.number().into()
+    });
+    choice(out, "Why a link is closed", CloseCode::ALL, |v| {
+        v.number().into()
+    });
+    choice(out, "Role (link ticket)", LinkRole::ALL, |v| {
+        v.number().into()
+    });
+}
+
+fn edge(out: &mut String) {
+    let columns = [
+        "type",
+        "name",
+        "sent by",
+        "answers (`re`)",
+        "longest, bytes",
+    ];
+    head(out, "Control messages", &columns);
+    for kind in ControlType::ALL {
+        let sender = match kind.direction() {
+            Direction::Up => "box",
+            Direction::Down => "gateway",
+            Direction::Both => "either",
+        };
+        let answers = match kind.answers() {
+            Answers::Always => "always",
+            Answers::Sometimes => "sometimes",
+            Answers::Never => "never",
+        };
+        let (number, cap) = (kind.number(), kind.cap());
+        writeln!(out, "| {number} | {kind} | {sender} | {answers} | {cap} |").unwrap();
+    }
+    choice(out, "Presence (SEEN)", Presence::ALL, |v| v.number().into());
+    choice(out, "Why a link is wanted (WANT)", WantReason::ALL, |v| {
+        v.number().into()
+    });
+    choice(out, "Why an end stops (DRAIN)", DrainReason::ALL, |v| {
+        v.number().into()
+    });
+    choice(
+        out,
+        "What became of a message (PASS)",
+        PassResult::ALL,
+        |v| v.number().into(),
+    );
+}
+
 #[test]
 fn the_protocol_page_has_the_tables_of_the_code() {
     let mut tables = String::new();
@@ -200,6 +269,8 @@ fn the_protocol_page_has_the_tables_of_the_code() {
     ops(&mut tables);
     facts(&mut tables);
     choices(&mut tables);
+    links(&mut tables);
+    edge(&mut tables);
     let path = "../docs/protocol.md";
     let page = std::fs::read_to_string(crate_path(path)).expect("docs/protocol.md");
     let (before, rest) = page.split_once(BEGIN).expect("the mark where tables begin");

@@ -13,6 +13,7 @@ pub(crate) const NOW: u32 = 1_795_000_000;
 pub(crate) const ROOT: u8 = 1;
 pub(crate) const LEASE: u8 = 7;
 pub(crate) const RECEIPT: u8 = 8;
+pub(crate) const LINK: u8 = 9;
 pub(crate) const LOG: u8 = 0xd0;
 
 pub(crate) fn key(id: u8) -> SigningKey {
@@ -50,6 +51,18 @@ pub(crate) fn key_set() -> KeySet {
             entry(RECEIPT, Scope::RECEIPT),
         ],
     }
+}
+
+/// The key set with a key for link tickets.
+pub(crate) fn link_keys() -> KeySet {
+    let mut keys = key_set();
+    keys.entries.push(KeyEntry {
+        kid: LINK,
+        public: public(LINK),
+        scopes: Scope::LINK,
+        ..keys.entries[0]
+    });
+    keys
 }
 
 /// The key of the vectors' key set that may sign this op.

@@ -4,13 +4,17 @@ use sealgate_codec::{
     DecodeError, ErrorCode, Frame, Message,
     cbor::check_canonical,
     cose::{self, Purpose},
+    edge::{ControlFrame, SealFrame},
+    link::LinkFrame,
     record::Record,
-    statement::{Checkpoint, KeyEntry, KeySet, Lease, Receipt},
+    statement::{Checkpoint, KeyEntry, KeySet, Lease, LinkTicket, Receipt},
     ticket::{Scope, Ticket},
 };
 
 use crate::{
+    edge_samples::{controls, seal_frames},
     keys::{LEASE, key, key_set},
+    link_samples,
     samples::{hello, lease, messages, record, stamps, tickets},
 };
 
@@ -33,6 +37,10 @@ pub(crate) fn decode(rule: &str, bytes: &[u8]) -> Result<(), DecodeError> {
         "receipt-payload" => Receipt::decode(bytes).map(drop),
         "checkpoint-payload" => Checkpoint::decode(bytes).map(drop),
         "keyset-payload" => KeySet::decode(bytes).map(drop),
+        "link-payload" => LinkTicket::decode(bytes).map(drop),
+        "linkmsg" => LinkFrame::decode(bytes).map(drop),
+        "control" => ControlFrame::decode(bytes).map(drop),
+        "sealframe" => SealFrame::decode(bytes).map(drop),
         _ => panic!("no decoder for {rule}"),
     }
 }
@@ -73,6 +81,8 @@ pub(crate) fn all() -> Vec<Negative> {
     all.extend(shape());
     all.extend(values());
     all.extend(signed());
+    all.extend(links());
+    all.extend(edges());
     all
 }
 
@@ -199,6 +209,72 @@ fn signed() -> Vec<Negative> {
         negative("lease_unknown_key", "lease-payload", "a lease with key 6", Malformed, [&[0xa7], &lease().payload()[1..], &[0x06, 0x00]].concat()),
         negative("keys_twice", "keyset-payload", "a key id twice", NotCanonical, { let mut set = key_set(); set.entries[1].kid = 2; set.payload() }),
         negative("keys_root_scope", "keyset-payload", "the root's scope given away", Range, KeySet { version: 1, entries: vec![KeyEntry { scopes: Scope::KEYSET, ..key_set().entries[0] }] }.payload()),
+    ]
+}
+
+fn link(name: &str) -> Vec<u8> {
+    let mut all = link_samples::messages().into_iter();
+    let sample = all.find(|sample| sample.name == name);
+    sample.expect("a sample of that name").value.encode()
+}
+
+fn control(name: &str) -> Vec<u8> {
+    let mut all = controls().into_iter();
+    let sample = all.find(|sample| sample.name == name);
+    sample.expect("a sample of that name").value.encode()
+}
+
+fn seal_frame(name: &str) -> Vec<u8> {
+    let mut all = seal_frames().into_iter();
+    let sample = all.find(|sample| sample.name == name);
+    sample.expect("a sample of that name").value.encode()
+}
+
+#[rustfmt::skip]
+fn links() -> Vec<Negative> {
+    use ErrorCode::{Malformed, NotCanonical, Range, TooLarge, UnknownType};
+    let ok = link("link_ok");
+    let ticket = link_samples::ticket();
+    vec![
+        negative("link_type", "linkmsg", "HELLO is no link message", UnknownType, message("bye")),
+        negative("link_for_sl1", "sl1", "LINK-OK is no message of a session", UnknownType, ok.clone()),
+        negative("link_status", "linkmsg", "LINK-OK with status 3", Range, replace(&ok, &[0xa1, 0x00, 0x00], &[0xa1, 0x00, 0x03])),
+        negative("link_answer", "linkmsg", "LINK-OK that answers nothing", Malformed, [&[0x83], &ok[1..ok.len() - 3]].concat()),
+        negative("link_key_twice", "linkmsg", "RECEIVED with key 0 twice", NotCanonical, replace(&link("received"), &[0xa2, 0x00, 0x01, 0x01], &[0xa2, 0x00, 0x01, 0x00])),
+        negative("link_no_handshake", "linkmsg", "LINK-CHAL without a handshake", Range, vec![0x84, 0x18, 0x61, 0x00, 0xa1, 0x00, 0x40, 0x01]),
+        negative("link_too_large", "linkmsg", "LINK-OK of 97 bytes", TooLarge, [&[0x84, 0x18, 0x62, 0x00, 0xa2, 0x00, 0x00, 0x05, 0x58, 0x56][..], &[0; 87]].concat()),
+        negative("link_ticket_backwards", "link-payload", "a link ticket that ends when it begins", Range, LinkTicket { exp: ticket.iat, ..ticket }.payload()),
+        negative("link_ticket_long", "link-payload", "a box's ticket for more than a day", Range, LinkTicket { exp: ticket.exp + 1, ..ticket }.payload()),
+        negative("link_ticket_user_long", "link-payload", "a user's ticket for a day", Range, LinkTicket { role: sealgate_codec::statement::LinkRole::User, ..ticket }.payload()),
+        negative("link_ticket_role", "link-payload", "a link ticket of role 2", Range, replace(&ticket.payload(), &[0x02, 0x01, 0x03], &[0x02, 0x02, 0x03])),
+        negative("link_ticket_unknown_key", "link-payload", "a link ticket with key 6", Malformed, [&[0xa7], &ticket.payload()[1..], &[0x06, 0x00]].concat()),
+    ]
+}
+
+#[rustfmt::skip]
+fn edges() -> Vec<Negative> {
+    use ErrorCode::{Malformed, NotCanonical, Range, TooLarge, UnknownType};
+    let assign = control("assign");
+    let open = seal_frame("open");
+    let ids = |last| [0, 1, 2, 3, 4, 5, 6, last];
+    vec![
+        negative("control_type", "control", "control type 13", UnknownType, vec![0x83, 0x0d, 0x01, 0xa0]),
+        negative("control_answer", "control", "EDGE-ACK that answers nothing", Malformed, { let ack = control("edge_ack"); [&[0x83], &ack[1..ack.len() - 1]].concat() }),
+        negative("control_too_large", "control", "DONE of 100 bytes", TooLarge, [&[0x84, 0x05, 0x00, 0xa1, 0x05, 0x58, 0x5d][..], &[0; 93], &[0x00]].concat()),
+        negative("assign_order", "control", "ASSIGN with a seal twice", NotCanonical, replace(&assign, &ids(8), &ids(7))),
+        negative("assign_part", "control", "ASSIGN, part 1 of 1", Range, replace(&assign, &[0x01, 0x00, 0x02, 0x01, 0x03], &[0x01, 0x01, 0x02, 0x01, 0x03])),
+        negative("assign_parts", "control", "ASSIGN in no parts", Range, replace(&assign, &[0x01, 0x00, 0x02, 0x01, 0x03], &[0x01, 0x00, 0x02, 0x00, 0x03])),
+        negative("seen_none", "control", "SEEN without a seal", Range, vec![0x83, 0x06, 0x01, 0xa1, 0x00, 0x80]),
+        negative("seen_way", "control", "SEEN by GPRS", Range, replace(&control("seen"), &[0x01, 0x02, 0x38, 0x46], &[0x01, 0x01, 0x38, 0x46])),
+        negative("seen_presence", "control", "SEEN at presence 4", Range, replace(&control("seen"), &[0x01, 0x02, 0x38, 0x46], &[0x04, 0x02, 0x38, 0x46])),
+        negative("scan_zero", "control", "SCAN of no seconds", Range, vec![0x83, 0x0a, 0x01, 0xa1, 0x00, 0x00]),
+        negative("version_text", "control", "a version of 33 bytes", Range, replace(&control("edge_hello"), b"\x650.1.0", &[&[0x78, 33][..], &[b'x'; 33]].concat())),
+        negative("seal_frame_kind", "sealframe", "a frame of kind 4", UnknownType, vec![0x82, 0x04, 0x01]),
+        negative("seal_frame_length", "sealframe", "STORED of three items", Malformed, vec![0x83, 0x12, 0x01, 0x02]),
+        negative("seal_frame_way", "sealframe", "OPEN for a GPRS link", Range, replace(&open, &[0xf5, 0x02, 0x07], &[0xf5, 0x01, 0x07])),
+        negative("seal_frame_empty", "sealframe", "a message of no bytes", Range, vec![0x84, 0x01, 0x00, 0x01, 0x40]),
+        negative("seal_frame_result", "sealframe", "PASS with result 3", Range, vec![0x83, 0x03, 0x01, 0x03]),
+        negative("seal_frame_trailing", "sealframe", "a byte behind STORED", Malformed, vec![0x82, 0x12, 0x01, 0x00]),
     ]
 }
 

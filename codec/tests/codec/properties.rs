@@ -283,6 +283,9 @@ fn check_every_decoder(bytes: &[u8]) {
     checks::payload(bytes);
     checks::believed(bytes);
     checks::text(bytes);
+    checks::link(bytes);
+    checks::control(bytes);
+    checks::seal_frame(bytes);
 }
 
 /// Every published vector, and the payload of every signed one.
@@ -313,6 +316,7 @@ fn changed_bytes_are_refused_or_canonical() {
                 apply(&mut bytes, change);
             }
             check_every_decoder(&bytes);
+            checks::framing(&bytes);
             Ok(())
         })
         .unwrap();
@@ -336,5 +340,6 @@ proptest! {
     #[test]
     fn random_bytes_are_refused_or_canonical(bytes in vec(any::<u8>(), 0..200)) {
         check_every_decoder(&bytes);
+        checks::framing(&bytes);
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Sample<T> {
     pub(crate) value: T,
 }
 
-fn sample<T>(name: &'static str, meaning: &'static str, value: T) -> Sample<T> {
+pub(crate) fn sample<T>(name: &'static str, meaning: &'static str, value: T) -> Sample<T> {
     Sample {
         name,
         meaning,
@@ -351,6 +351,11 @@ pub(crate) fn statements() -> Vec<Sample<(&'static str, Vec<u8>)>> {
             "checkpoint",
             "the log before record 2, by the seal",
             ("checkpoint-payload", checkpoint().sign(&key(LOG))),
+        ),
+        sample(
+            "link_ticket",
+            "a box may link for a day",
+            ("link-payload", crate::link_samples::signed_ticket()),
         ),
     ]
 }

@@ -63,6 +63,10 @@ fn negative_vectors_about_values_do_not_follow_the_schema_either() {
         "keys_root_scope",
         "lost_nothing",
         "hello_too_large",
+        "link_ticket_backwards",
+        "link_ticket_long",
+        "link_ticket_user_long",
+        "assign_part",
     ];
     let mut schemas = Schemas::default();
     for negative in negative::all() {

@@ -8,12 +8,14 @@ use sealgate_codec::{
     Frame,
     abnormal::classify_with,
     cose,
+    edge::{ControlFrame, SealFrame},
+    link::LinkFrame,
     record::Record,
-    statement::{Checkpoint, KeySet, Lease, Receipt},
+    statement::{Checkpoint, KeySet, Lease, LinkTicket, Receipt},
     ticket::Ticket,
 };
 
-use crate::{negative, samples};
+use crate::{edge_samples, link_samples, negative, samples};
 
 /// One published vector.
 pub(crate) struct Vector {
@@ -86,11 +88,34 @@ pub(crate) fn valid() -> BTreeMap<&'static str, Vec<Vector>> {
         )
     });
     let records = truth.chain(others).collect();
-    BTreeMap::from([
+    let mut all = edge_vectors();
+    all.extend([
         ("messages", messages),
         ("records", records),
         ("statements", statements),
         ("tickets", tickets),
+    ]);
+    all
+}
+
+/// Links and the streams of edge boxes.
+fn edge_vectors() -> BTreeMap<&'static str, Vec<Vector>> {
+    let links = link_samples::messages()
+        .into_iter()
+        .map(|s| vector(s.name, "linkmsg", s.meaning, s.value.encode()))
+        .collect();
+    let controls = edge_samples::controls()
+        .into_iter()
+        .map(|s| vector(s.name, "control", s.meaning, s.value.encode()))
+        .collect();
+    let seal_frames = edge_samples::seal_frames()
+        .into_iter()
+        .map(|s| vector(s.name, "sealframe", s.meaning, s.value.encode()))
+        .collect();
+    BTreeMap::from([
+        ("controls", controls),
+        ("links", links),
+        ("seal_frames", seal_frames),
     ])
 }
 
@@ -130,6 +155,44 @@ fn later() -> Vec<Vector> {
             between,
         ),
     ]
+}
+
+/// ATT values, frames on a line, advertisements: what they carry and their bytes.
+fn framing() -> Vec<Vector> {
+    link_samples::framing()
+        .into_iter()
+        .enumerate()
+        .map(|(number, (rule, name, meaning, carried, bytes))| Vector {
+            more: vec![("carries", quoted(&carried))],
+            ..vector(&format!("{number:02}_{name}"), rule, meaning, bytes)
+        })
+        .collect()
+}
+
+/// One handshake, frame by frame as on the line.
+fn handshake() -> Vec<Vector> {
+    let meanings = [
+        "LINK-OPEN, in the clear",
+        "LINK-CHAL, in the clear",
+        "a ping, encrypted: the box is proven",
+        "LINK-OK, encrypted, acknowledges the ping",
+        "the acknowledgement, encrypted: the link is open at both ends",
+    ];
+    let transcript = link_samples::transcript();
+    assert_eq!(transcript.len(), meanings.len());
+    transcript
+        .into_iter()
+        .zip(meanings)
+        .enumerate()
+        .map(|(number, ((sender, bytes), meaning))| Vector {
+            more: vec![("from", format!("\"{sender}\""))],
+            ..vector(&format!("frame_{number}"), "uart", meaning, bytes)
+        })
+        .collect()
+}
+
+fn quoted(bytes: &[u8]) -> String {
+    format!("\"{}\"", data_encoding::HEXLOWER.encode(bytes))
 }
 
 fn render(vectors: &[Vector]) -> String {
@@ -184,6 +247,8 @@ fn the_published_vectors_are_what_the_code_makes() {
     }
     publish("vectors/negative.json", render(&refused()).as_bytes());
     publish("vectors/later.json", render(&later()).as_bytes());
+    publish("vectors/framing.json", render(&framing()).as_bytes());
+    publish("vectors/handshake.json", render(&handshake()).as_bytes());
 }
 
 #[test]
@@ -196,6 +261,25 @@ fn the_seed_corpus_of_the_fuzz_targets_is_made_from_the_vectors() {
             seed(file, &vector);
         }
     }
+    for vector in framing().into_iter().chain(handshake()) {
+        let target = match vector.rule {
+            "advert" | "info" => "link",
+            _ => "framing",
+        };
+        publish(
+            &format!("fuzz/corpus/{target}/{}_{}", vector.rule, vector.name),
+            &vector.bytes,
+        );
+    }
+    for sender in ["box", "seal"] {
+        // What the other machine hears, in pieces as the target cuts them.
+        let heard: Vec<u8> = link_samples::transcript()
+            .into_iter()
+            .filter(|(from, _)| *from == sender)
+            .flat_map(|(_, bytes)| bytes)
+            .collect();
+        publish(&format!("fuzz/corpus/machine/from_{sender}"), &heard);
+    }
     for text in ["aaaqeayeaudao", "s1/aaaqeayeaudao/u"] {
         publish(&format!("fuzz/corpus/text/{}", text.len()), text.as_bytes());
     }
@@ -206,6 +290,9 @@ fn seed(file: &str, vector: &Vector) {
         "sl1" => "frame",
         "rec" => "record",
         "sign1" => "sign1",
+        "linkmsg" => "link",
+        "control" => "control",
+        "sealframe" => "seal_frame",
         _ => "payload",
     };
     // Fuzzers want small seeds.
@@ -248,6 +335,22 @@ fn every_valid_vector_decodes_to_its_sample_and_encodes_to_its_bytes() {
     ) {
         assert_eq!(Record::decode(&record.encode()), Ok(record));
     }
+    for sample in link_samples::messages() {
+        let bytes = sample.value.encode();
+        assert_eq!(LinkFrame::decode(&bytes), Ok(sample.value));
+    }
+    for sample in edge_samples::controls() {
+        let bytes = sample.value.encode();
+        assert_eq!(ControlFrame::decode(&bytes), Ok(sample.value));
+    }
+    for sample in edge_samples::seal_frames() {
+        let bytes = sample.value.encode();
+        assert_eq!(SealFrame::decode(&bytes), Ok(sample.value));
+    }
+    assert_eq!(
+        LinkTicket::decode(&link_samples::ticket().payload()),
+        Ok(link_samples::ticket())
+    );
     assert_eq!(
         Lease::decode(&samples::lease().payload()),
         Ok(samples::lease())

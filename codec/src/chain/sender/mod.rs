@@ -255,6 +255,25 @@ impl LogSender {
         Ok(freed)
     }
 
+    /// RECEIVED: a box has everything below `upto` durably, the gateway maybe not. It is not sent again in this session,
+    /// the window has room again, and nothing is freed: a box can say what it likes.
+    ///
+    /// # Errors
+    /// It does not fit this log; nothing changed.
+    pub fn on_received(&mut self, epoch: u32, upto: u32) -> Result<(), AckError> {
+        if epoch != self.base.epoch {
+            return Err(AckError::OtherEpoch);
+        }
+        if upto > self.next() {
+            return Err(AckError::BeyondLog);
+        }
+        if let Some(upload) = &mut self.upload {
+            upload.received = upload.received.max(upto);
+            upload.in_flight.retain(|end| *end > upto);
+        }
+        Ok(())
+    }
+
     /// An answer is overdue: send again what is not known to be received.
     pub fn rewind(&mut self) {
         let first = self.base.next;
