@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, session::PresenceNote};
 
 /// Shortest time between two transactions: what arrives meanwhile shares the next.
-const PACE: Duration = Duration::from_millis(50);
+const PACE: Duration = Duration::from_millis(20);
 /// Wait after a failed transaction.
 const RETRY: Duration = Duration::from_secs(1);
-/// Devices of one transaction.
-const BATCH: usize = 512;
+/// Devices of one transaction: stamps and locks wait for it.
+const BATCH: usize = 64;
 
 /// The waiting notes, one a device.
 #[derive(Debug, Default)]

@@ -106,6 +106,30 @@ pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The device's live session of that term heard it again; false when there is no such session, or it was heard later.
+///
+/// # Errors
+/// The database.
+pub async fn heard(
+    tx: &Tx,
+    device: DeviceId,
+    term: u64,
+    at: Millis,
+) -> Result<bool, StoreError> {
+    let earlier = Condition::any()
+        .add(table::Column::LastContactAt.is_null())
+        .add(table::Column::LastContactAt.lt(at.0));
+    let done = table::Entity::update_many()
+        .col_expr(table::Column::LastContactAt, Expr::value(at.0))
+        .filter(table::Column::DeviceId.eq(device.to_key()))
+        .filter(table::Column::Term.eq(i64::try_from(term).unwrap_or(i64::MAX)))
+        .filter(table::Column::Connected.eq(true))
+        .filter(earlier)
+        .exec(&**tx)
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
 /// Devices with a session on `node` that are not as they are wanted: lock, settings, offline mode, grants.
 ///
 /// # Errors

@@ -4,6 +4,12 @@ use super::{PresenceNote, StatusReport};
 use crate::store::{Event, StoreError, Topic, Tx, report};
 
 pub(super) async fn presence(tx: &Tx, node: &str, note: &PresenceNote) -> Result<(), StoreError> {
+    if note.connected.is_none()
+        && note.status.is_none()
+        && report::heard(tx, note.device, note.term, note.at).await?
+    {
+        return Ok(());
+    }
     let Some(mut row) = report::lock(tx, note.device).await? else {
         return Ok(());
     };

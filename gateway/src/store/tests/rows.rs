@@ -205,6 +205,29 @@ fn lists_go_on_behind_their_last_row() {
 }
 
 #[test]
+fn only_the_live_session_of_that_term_is_heard_and_never_backwards() {
+    on_both(|store| async move {
+        let world = world(&store, true).await;
+        let seal = bound_device(&store, &world, 1).await;
+        let heard: Result<Vec<bool>, StoreError> = store
+            .write(Lane::Normal, |tx| async move {
+                let mut heard = vec![report::heard(&tx, seal.id, 0, START).await?];
+                let mut row = report::lock(&tx, seal.id).await?.unwrap();
+                row.set_presence(row.presence().opened(3, START));
+                report::save(&tx, &row).await?;
+                for (term, after) in [(3, 5), (3, 4), (2, 6), (4, 6), (3, 6)] {
+                    heard.push(report::heard(&tx, seal.id, term, START.plus(after)).await?);
+                }
+                Ok(heard)
+            })
+            .await;
+        assert_eq!(heard.unwrap(), [false, true, false, false, false, true]);
+        let row = report::find(&store.read(), seal.id).await.unwrap().unwrap();
+        assert_eq!(row.last_contact_at, Some(START.plus(6).0));
+    });
+}
+
+#[test]
 fn presence_is_stored_and_asked_for() {
     on_both(|store| async move {
         let world = world(&store, true).await;
