@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use sealgate_domain::OrganizationId;
+use sealgate_domain::{OrganizationId, TokenId};
 
 use crate::store::Topic;
 
-use super::{Actor, AppError};
+use super::{Actor, ActorKind, AppError};
 
 /// One right a token can carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -185,6 +185,8 @@ permissions! {
     RevokeDevice => FleetWrite, Platform;
     /// Register a device's renewed certificate.
     RenewCertificate => FleetWrite, Platform;
+    /// See how far a device's log is stored and what is the matter with it.
+    ReadLog => FleetRead, Organization;
     /// Let a log that stands still go on from a chosen place.
     ReopenLog => FleetWrite, Platform;
     /// Bind and unbind a device (BIND-1).
@@ -211,8 +213,10 @@ permissions! {
     ReadAbnormal => StampRead, Organization;
     /// See the audit.
     ReadAudit => OrgRead, Organization;
-    /// See, make and revoke tokens.
+    /// See and make tokens.
     ManageTokens => TokenAdmin, Organization;
+    /// Revoke a token, with every scope that token has; its own holder needs none ([`Actor::may_revoke`]).
+    RevokeToken => TokenAdmin, Organization;
     /// Follow committed events.
     ReadEvents => EventsRead, Organization;
     /// Read the text messages kept in memory, where configured.
@@ -244,6 +248,27 @@ impl Actor {
         } else {
             Err(AppError::Denied { scope, reach })
         }
+    }
+
+    /// Is it this token that asks?
+    #[must_use]
+    pub fn holds(&self, token: TokenId) -> bool {
+        self.kind == ActorKind::Token && self.id == token.to_string()
+    }
+
+    /// May this actor revoke that token? Whoever holds it may: that is how a lost one is ended. Others need every right it
+    /// has, so that a weaker token can't take a stronger one out of use.
+    ///
+    /// # Errors
+    /// A scope is missing.
+    pub fn may_revoke(&self, token: TokenId, scopes: Scopes) -> Result<(), AppError> {
+        if self.holds(token) {
+            return Ok(());
+        }
+        self.may(Permission::RevokeToken)?;
+        let missing = scopes.iter().find(|scope| !self.scopes.has(*scope));
+        let reach = Permission::RevokeToken.needs().1;
+        missing.map_or(Ok(()), |scope| Err(AppError::Denied { scope, reach }))
     }
 
     /// Does this actor see objects of `organization`? Platform tokens see all; a bound one its own only.
@@ -352,6 +377,24 @@ mod tests {
             };
             assert!(actor.may(*permission).is_err(), "{permission:?}");
         }
+    }
+
+    #[test]
+    fn a_token_is_revoked_by_its_holder_and_by_whoever_has_all_its_scopes() {
+        let token = TokenId(Uuid::from_u128(5));
+        let actor = |id: u128, scopes: &str| Actor {
+            kind: ActorKind::Token,
+            id: Uuid::from_u128(id).to_string(),
+            scopes: Scopes::parse(scopes).unwrap(),
+            ..Actor::system()
+        };
+        let scopes = Scopes::parse("stamp:read fleet:write").unwrap();
+        let may = |actor: Actor| actor.may_revoke(token, scopes).is_ok();
+        assert!(may(actor(5, "stamp:read")), "its holder");
+        assert!(may(actor(6, "token:admin stamp:read fleet:write")));
+        assert!(!may(actor(6, "token:admin stamp:read")), "weaker");
+        assert!(!may(actor(6, "stamp:read fleet:write")), "no right to");
+        assert!(may(Actor::cli()));
     }
 
     #[test]

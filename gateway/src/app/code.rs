@@ -35,21 +35,38 @@ fn keyed(secret: &[u8; 32], id: Uuid, digits: &str) -> Hmac<Sha256> {
     mac
 }
 
-/// The digits were entered for a device: right or wrong, the try counts. The inner result is the rule's answer and
-/// must be committed either way.
+/// What became of digits that were entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// They are right, and used up now.
+    Right,
+    /// They are those of a code that was used already: good for being told again what it did, and for nothing else.
+    Again,
+    /// There is no code they could be.
+    NoCode,
+    /// They are wrong or too late. It is counted, so it must be committed.
+    Refused(RuleError),
+}
+
+/// The digits were entered for a device: right or wrong, the try counts.
 pub(super) async fn enter(
     tx: &Tx,
     secret: &[u8; 32],
     device: &device::Row,
     digits: &str,
     now: Millis,
-) -> Result<Result<(), RuleError>, AppError> {
-    let organization = device.organization().ok_or(AppError::NotFound("device"))?;
+) -> Result<Entry, AppError> {
+    let Some(organization) = device.organization() else {
+        return Ok(Entry::NoCode);
+    };
     let owner = member::owner(tx, organization).await?;
-    let owner = owner.ok_or(AppError::Conflict("the organization has no owner"))?;
+    let owner = owner.ok_or(AppError::conflict(
+        "该单位没有主管理员",
+        "the organization has no owner",
+    ))?;
     let purpose = Purpose::OfflineMode;
     let Some(mut row) = code::newest(tx, organization, &owner.phone, purpose).await? else {
-        return Ok(Err(RuleError::CodeWrong));
+        return Ok(Entry::NoCode);
     };
     let meant = row.device_id.is_none_or(|id| id == device.id);
     let right = keyed(secret, row.id, digits)
@@ -58,7 +75,11 @@ pub(super) async fn enter(
     let (state, answer) = row.state().enter(meant && right, now);
     row.set_state(state);
     code::save(tx, &row).await?;
-    Ok(answer)
+    Ok(match answer {
+        Ok(()) => Entry::Right,
+        Err(RuleError::CodeUsed) if meant && right => Entry::Again,
+        Err(rule) => Entry::Refused(rule),
+    })
 }
 
 /// A foreign device does not exist for the organization, whoever asks.
@@ -118,7 +139,10 @@ impl App {
                         must_be_of(&tx, device, organization).await?;
                     }
                     let owner = member::owner(&tx, organization).await?;
-                    let owner = owner.ok_or(AppError::Conflict("the organization has no owner"))?;
+                    let owner = owner.ok_or(AppError::conflict(
+                        "该单位没有主管理员",
+                        "the organization has no owner",
+                    ))?;
                     let last = code::newest(&tx, organization, &owner.phone, purpose).await?;
                     let last = last.map(|row| Millis(row.created_at));
                     let fresh = Code::issue(last, now)?;

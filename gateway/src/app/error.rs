@@ -4,7 +4,10 @@ use sealgate_domain::RuleError;
 
 use crate::{providers::sms::SmsError, store::StoreError};
 
-use super::access::{Reach, Scope};
+use super::{
+    Words,
+    access::{Reach, Scope},
+};
 
 /// Why a use case did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +31,7 @@ pub enum AppError {
     Rule(#[from] RuleError),
     /// The state of things forbids it and no business rule has a name for it.
     #[error("{0}")]
-    Conflict(&'static str),
+    Conflict(Words),
     /// It was changed in the meantime.
     #[error("it is at version {current}")]
     Stale {
@@ -41,7 +44,7 @@ pub enum AppError {
         /// Path of the field.
         field: String,
         /// What is wrong with it.
-        message: String,
+        message: Words,
     },
     /// Too often: after this many seconds again.
     #[error("again in {0} s")]
@@ -57,9 +60,12 @@ pub enum AppError {
 /// Why a token was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthFailure {
-    /// There is none, or it has not the form of one.
+    /// There is none.
     #[error("no token")]
     Missing,
+    /// The header has another form than `Bearer TOKEN`.
+    #[error("no bearer token")]
+    Malformed,
     /// Nobody has it.
     #[error("unknown token")]
     Unknown,
@@ -78,8 +84,14 @@ impl AppError {
         matches!(self, Self::Store(error) if error.is_outage())
     }
 
+    /// The state of things forbids it: why, in Chinese and in English.
+    #[must_use]
+    pub const fn conflict(chinese: &'static str, english: &'static str) -> Self {
+        Self::Conflict(Words::new(chinese, english))
+    }
+
     /// A refused field.
-    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn invalid(field: impl Into<String>, message: impl Into<Words>) -> Self {
         Self::Invalid {
             field: field.into(),
             message: message.into(),

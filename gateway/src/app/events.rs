@@ -122,12 +122,21 @@ impl App {
     }
 }
 
+fn unknown_topic(name: &str) -> AppError {
+    let known: Vec<_> = Topic::ALL.iter().map(|topic| topic.as_str()).collect();
+    let known = known.join(", ");
+    let words = (
+        format!("没有主题 {name}；可用的有 {known}"),
+        format!("no such topic: {name}; there are {known}"),
+    );
+    AppError::invalid("topics", words)
+}
+
 fn named(actor: &Actor, names: &str) -> Result<Vec<Topic>, AppError> {
     names
         .split(',')
         .map(|name| {
-            let topic = Topic::from_name(name.trim())
-                .ok_or_else(|| AppError::invalid("topics", format!("no such topic: {name}")))?;
+            let topic = Topic::from_name(name.trim()).ok_or_else(|| unknown_topic(name))?;
             let scope = scope_of_topic(topic);
             if actor.scopes.has(scope) {
                 Ok(topic)

@@ -10,7 +10,8 @@ use sealgate_domain::{
 use serde_json::{Value, json};
 
 use crate::store::{
-    self, Lane, StoreError, Topic, Tx, command::Row as Command, device, grant, member, organization,
+    self, Lane, Reader, StoreError, Topic, Tx, command::Row as Command, device, grant, member,
+    organization,
 };
 
 use super::{
@@ -30,6 +31,8 @@ pub struct GrantShown {
     pub grant: Grant,
     /// Worked out (USE-9).
     pub state: GrantState,
+    /// The member's name, also when removed since; none for free use.
+    pub member_name: Option<String>,
 }
 
 /// A direct grant.
@@ -47,11 +50,15 @@ pub struct NewGrant {
     pub remark: String,
 }
 
-impl GrantShown {
-    fn new(grant: Grant, now: Millis) -> Self {
-        let state = grant.state().state(now);
-        Self { grant, state }
-    }
+/// Grants as they are now, with names.
+async fn shown(r: &Reader, rows: Vec<Grant>, now: Millis) -> Result<Vec<GrantShown>, AppError> {
+    let names = member::names(r, rows.iter().filter_map(|row| row.member_id)).await?;
+    let shown = rows.into_iter().map(|grant| GrantShown {
+        state: grant.state().state(now),
+        member_name: grant.member_id.and_then(|id| names.get(&id).cloned()),
+        grant,
+    });
+    Ok(shown.collect())
 }
 
 /// Where a grant holds, as its row keeps it.
@@ -82,7 +89,7 @@ impl App {
             };
             async move { give(&tx, &actor, id, new, now).await }
         });
-        Ok(GrantShown::new(given.await?, now))
+        self.grant_shown(given.await?, now).await
     }
 
     /// Grants before `before`, newest first.
@@ -103,9 +110,9 @@ impl App {
             state: filter.state.map(|(state, _)| (state, now)),
             ..filter
         };
-        let rows = grant::list(&self.store.read(), &filter, before, limit.into()).await?;
-        let shown = rows.into_iter().map(|row| GrantShown::new(row, now));
-        Ok(shown.collect())
+        let reader = self.store.read();
+        let rows = grant::list(&reader, &filter, before, limit.into()).await?;
+        shown(&reader, rows, now).await
     }
 
     /// One grant.
@@ -116,7 +123,12 @@ impl App {
         actor.may(Permission::ReadGrants)?;
         let found = grant::find(&self.store.read(), id).await?;
         let row = visible(found, actor)?;
-        Ok(GrantShown::new(row, self.clock.now()))
+        self.grant_shown(row, self.clock.now()).await
+    }
+
+    async fn grant_shown(&self, row: Grant, now: Millis) -> Result<GrantShown, AppError> {
+        let one = shown(&self.store.read(), vec![row], now).await?;
+        one.into_iter().next().ok_or(AppError::NotFound("grant"))
     }
 
     /// Ends a grant, also while the device is off (USE-9). Asking again changes nothing. The command that tells the
@@ -150,7 +162,7 @@ impl App {
             }
         });
         let (row, command) = done.await?;
-        Ok((GrantShown::new(row, now), command))
+        Ok((self.grant_shown(row, now).await?, command))
     }
 }
 
@@ -293,7 +305,7 @@ pub(super) async fn end_on_device(
     }
     let detail = json!({"device": on.key().to_string(), "reason": reason.as_str()});
     note(tx, actor, row, ("grant.end", detail), now).await?;
-    command.ok_or(AppError::Conflict("nothing to end"))
+    command.ok_or(AppError::conflict("没有可结束的授权", "nothing to end"))
 }
 
 async fn note(

@@ -29,6 +29,7 @@ pub mod stamp;
 pub mod stamps;
 pub mod token;
 mod wake;
+pub mod words;
 
 use sealgate_domain::{DeviceId, Millis, OrganizationId};
 use serde_json::Value;
@@ -44,6 +45,7 @@ pub use error::{AppError, AuthFailure};
 pub use handle::{App, Parts, Settings};
 pub use readiness::{Readiness, Report};
 pub use wake::Wake;
+pub use words::Words;
 
 use access::Permission;
 

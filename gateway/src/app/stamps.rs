@@ -3,11 +3,30 @@
 use sealgate_codec::record::{Facts as Bits, GrantState, LinkKind, Phase, Screen};
 use sealgate_domain::{DeviceId, OrganizationId, TokenId};
 
-use crate::store::{Lane, reading_mark, stamp};
+use crate::store::{Lane, Reader, member, reading_mark, stamp};
 
 use super::{Actor, ActorKind, App, AppError, access::Permission};
 
 pub use crate::store::stamp::{Row as Stamp, StampFilter};
+
+/// A record, with the name of who pressed.
+#[derive(Debug, Clone)]
+pub struct StampShown {
+    /// The row.
+    pub stamp: Stamp,
+    /// The name of the member under whose grant it was made, also when removed since.
+    pub member_name: Option<String>,
+}
+
+/// Puts names to records.
+async fn named(r: &Reader, rows: Vec<Stamp>) -> Result<Vec<StampShown>, AppError> {
+    let names = member::names(r, rows.iter().filter_map(|row| row.member_id)).await?;
+    let shown = rows.into_iter().map(|stamp| StampShown {
+        member_name: stamp.member_id.and_then(|id| names.get(&id).cloned()),
+        stamp,
+    });
+    Ok(shown.collect())
+}
 
 /// What a device said about a press, by names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +110,7 @@ fn grant_state(state: GrantState) -> &'static str {
 #[derive(Debug, Clone)]
 pub struct Abnormal {
     /// A page, newest first.
-    pub items: Vec<Stamp>,
+    pub items: Vec<StampShown>,
     /// Records behind the asker's mark.
     pub unread: u64,
     /// The newest record there is, of any kind.
@@ -116,13 +135,15 @@ impl App {
         filter: StampFilter,
         before: Option<(i64, i64)>,
         limit: u32,
-    ) -> Result<Vec<Stamp>, AppError> {
+    ) -> Result<Vec<StampShown>, AppError> {
         actor.may(Permission::ReadStamps)?;
         let filter = StampFilter {
             organization: actor.narrowed(filter.organization)?,
             ..filter
         };
-        Ok(stamp::list(&self.store.read(), &filter, before, limit.into()).await?)
+        let reader = self.store.read();
+        let rows = stamp::list(&reader, &filter, before, limit.into()).await?;
+        named(&reader, rows).await
     }
 
     /// A device's log as it is, newest record first, behind record `before` (epoch, seq). A bound token sees the
@@ -136,11 +157,12 @@ impl App {
         id: DeviceId,
         before: Option<(u32, u32)>,
         limit: u32,
-    ) -> Result<Vec<Stamp>, AppError> {
+    ) -> Result<Vec<StampShown>, AppError> {
         actor.may(Permission::ReadStamps)?;
         self.seen(actor, id).await?;
         let reader = self.store.read();
-        Ok(stamp::log_of(&reader, id, actor.organization, before, limit.into()).await?)
+        let rows = stamp::log_of(&reader, id, actor.organization, before, limit.into()).await?;
+        named(&reader, rows).await
     }
 
     /// Abnormal use, newest first, behind `before` (REC-6).
@@ -167,8 +189,9 @@ impl App {
             Some(token) => reading_mark::find(&reader, token, organization).await?,
             None => 0,
         };
+        let rows = stamp::list(&reader, &filter, before, limit.into()).await?;
         Ok(Abnormal {
-            items: stamp::list(&reader, &filter, before, limit.into()).await?,
+            items: named(&reader, rows).await?,
             unread: reading_mark::unread(&reader, organization, mark).await?,
             newest,
         })
@@ -186,7 +209,10 @@ impl App {
     ) -> Result<u64, AppError> {
         actor.may(Permission::ReadAbnormal)?;
         let organization = actor.narrowed(organization)?;
-        let token = reader_of(actor).ok_or(AppError::Conflict("only tokens keep a mark"))?;
+        let token = reader_of(actor).ok_or(AppError::conflict(
+            "只有令牌才有已读标记",
+            "only tokens keep a mark",
+        ))?;
         let reader = self.store.read();
         let upto = upto.min(reading_mark::newest(&reader).await?);
         let mark = self

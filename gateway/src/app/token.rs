@@ -130,8 +130,10 @@ impl App {
                     known.ok_or(AppError::NotFound("organization"))?;
                 }
                 if token::find(&tx, row.key()).await?.is_some() {
-                    let said = "this request has made its token already; a secret is shown once";
-                    return Err(AppError::Conflict(said));
+                    return Err(AppError::conflict(
+                        "该请求已创建过令牌；密钥只显示一次",
+                        "this request has made its token already; a secret is shown once",
+                    ));
                 }
                 token::insert(&tx, &row).await?;
                 let change = Change {
@@ -178,9 +180,9 @@ impl App {
     /// Revokes a token; doing so again changes nothing.
     ///
     /// # Errors
-    /// No access, no such token, or the database.
+    /// No access, no such token, a scope of it that the actor lacks, or the database.
     pub async fn revoke_token(&self, actor: &Actor, id: TokenId) -> Result<(), AppError> {
-        actor.may(Permission::ManageTokens)?;
+        actor.may_revoke(id, Scopes::NONE)?;
         let now = self.clock.now();
         self.change(Lane::Priority, |tx| {
             let actor = actor.clone();
@@ -189,6 +191,9 @@ impl App {
                 let mut row = found.ok_or(AppError::NotFound("token"))?;
                 let organization = row.organization_id.map(OrganizationId);
                 actor.must_see(organization, "token")?;
+                // What can't be read may be anything.
+                let scopes = Scopes::parse(&row.scopes).unwrap_or_else(|_| Scopes::all());
+                actor.may_revoke(id, scopes)?;
                 if row.revoked_at.is_some() {
                     return Ok(());
                 }
@@ -227,26 +232,38 @@ fn check_new(
     limit: Option<Millis>,
 ) -> Result<(), AppError> {
     if !(1..=80).contains(&new.name.trim().chars().count()) {
-        return Err(AppError::invalid("name", "1 to 80 characters"));
+        return Err(AppError::invalid(
+            "name",
+            ("须为1至80个字符", "1 to 80 characters"),
+        ));
     }
     if new.scopes == Scopes::NONE {
-        return Err(AppError::invalid("scopes", "at least one"));
+        return Err(AppError::invalid("scopes", ("至少一项", "at least one")));
     }
     if !actor.scopes.covers(new.scopes) {
         return Err(AppError::invalid(
             "scopes",
-            "at most those of the asking token",
+            (
+                "不得超出所用令牌的权限",
+                "at most those of the asking token",
+            ),
         ));
     }
     if new.expires_at.is_some_and(|at| at <= now) {
-        return Err(AppError::invalid("expires_at", "must be in the future"));
+        return Err(AppError::invalid(
+            "expires_at",
+            ("须为将来的时间", "must be in the future"),
+        ));
     }
     if let (Some(at), Some(limit)) = (new.expires_at, limit)
         && at > limit
     {
         return Err(AppError::invalid(
             "expires_at",
-            "at most that of the asking token",
+            (
+                "不得晚于所用令牌的有效期",
+                "at most that of the asking token",
+            ),
         ));
     }
     Ok(())

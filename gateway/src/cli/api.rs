@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use sealgate_broker_config::{Error, files};
 use serde_json::Value;
 
 use super::{
@@ -242,9 +243,10 @@ fn refused(status: StatusCode, problem: &Value) -> Failure {
         let part = |key: &str| field.get(key).and_then(Value::as_str).unwrap_or_default();
         message.push_str(&format!("\n  {}: {}", part("field"), part("message")));
     }
-    let failure = Failure::new(exit, message);
+    let failure = Failure::new(exit, message).document(problem);
     match (status.as_u16(), text("code")) {
         (401, _) => failure.hint("give a valid token with --token or SEALGATE_TOKEN; make one with `sealgate token create`"),
+        (403, _) if text("detail").is_some() => failure.hint("a token that may do this: `sealgate token create NAME --scope ...` by one that has the scope itself"),
         (403, _) => failure.hint("`sealgate token create --scope ...` makes a token that may do this"),
         (412 | 428, _) => failure.hint("it was changed meanwhile; look at it and try again"),
         (_, Some("grants_not_required")) => failure.hint("to count and limit stamps, switch grants on: `sealgate org set ORG --grants-required true`"),
@@ -275,14 +277,26 @@ fn address(data: &Path) -> Result<String, Failure> {
 
 fn admin_token(data: &Path) -> Result<String, Failure> {
     let file = data.join("admin.token");
-    match std::fs::read_to_string(&file) {
-        Ok(token) => Ok(token.trim().to_owned()),
-        Err(_) => Err(Failure::new(Exit::Refused, "no token given").hint(format!(
+    if !file.exists() {
+        return Err(Failure::new(Exit::Refused, "no token given").hint(format!(
             "give one with --token or SEALGATE_TOKEN ({} does not exist); the first one is made on the gateway's machine: \
              `sealgate token create ops --admin --local --config sealgate.toml`",
             file.display()
-        ))),
+        )));
     }
+    let secret = files::read_secret(&file).map_err(|error| {
+        let exposed = matches!(error, Error::Exposed { .. });
+        let failure = Failure::from(error);
+        if !exposed {
+            return failure;
+        }
+        failure.hint(format!(
+            "whoever read it may do everything: run `chmod 600 {}`, make another token, and revoke this one \
+             (`sealgate token list`, `sealgate token revoke ID`)",
+            file.display()
+        ))
+    })?;
+    Ok(String::from_utf8_lossy(&secret).trim().to_owned())
 }
 
 #[cfg(test)]
@@ -334,8 +348,23 @@ mod tests {
             r#"{"http":"127.0.0.1:1"}"#,
         )
         .unwrap();
-        std::fs::write(dir.path().join("admin.token"), "sk_abc\n").unwrap();
+        files::create(&dir.path().join("admin.token"), b"sk_abc\n", files::SECRET).unwrap();
         assert_eq!(address(dir.path()).unwrap(), "http://127.0.0.1:1");
         assert_eq!(admin_token(dir.path()).unwrap(), "sk_abc");
+    }
+
+    #[test]
+    fn a_token_file_that_others_may_read_is_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("admin.token");
+        files::create(&file, b"sk_abc\n", files::PUBLIC).unwrap();
+        let failure = admin_token(dir.path()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+        let told = failure.to_string();
+        assert!(
+            told.contains("chmod 600") && told.contains("revoke"),
+            "{told}"
+        );
+        assert!(!told.contains("sk_abc"), "{told}");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
+use serde_json::{Map, Value};
+
 /// How a command ended. The numbers are documented and do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -20,6 +22,24 @@ pub enum Exit {
     Unreachable = 6,
     /// It exists already, or was changed in the meantime, or its state does not allow it.
     Conflict = 7,
+}
+
+impl Exit {
+    /// Stable name and English title, as in a problem document.
+    const fn problem(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Failed => ("failed", "It failed"),
+            Self::Usage => ("usage", "The command line makes no sense"),
+            Self::Config => ("config", "The settings or a file they name are wrong"),
+            Self::NotFound => ("not_found", "No such thing"),
+            Self::Refused => ("refused", "Not permitted, or a rule forbids it"),
+            Self::Unreachable => (
+                "unreachable",
+                "Gateway, database or signer can not be reached",
+            ),
+            Self::Conflict => ("conflict", "In conflict with the current state"),
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -47,6 +67,8 @@ pub struct Failure {
     pub exit: Exit,
     message: String,
     hint: Option<String>,
+    /// The gateway's own document, when it was the gateway that refused.
+    problem: Option<Map<String, Value>>,
 }
 
 impl Failure {
@@ -55,7 +77,32 @@ impl Failure {
             exit,
             message: message.into(),
             hint: None,
+            problem: None,
         }
+    }
+
+    /// Keeps the document the gateway refused with.
+    pub(super) fn document(mut self, problem: &Value) -> Self {
+        self.problem = problem.as_object().cloned();
+        self
+    }
+
+    /// For programs: a problem document (RFC 9457) with the exit code, the whole message and what may help.
+    pub(super) fn to_json(&self) -> Value {
+        let (code, title) = self.exit.problem();
+        let own = || {
+            let mut own = Map::new();
+            own.insert("type".to_owned(), format!("urn:sealgate:cli:{code}").into());
+            own.insert("title".to_owned(), title.into());
+            own.insert("detail".to_owned(), self.message.as_str().into());
+            own.insert("code".to_owned(), code.into());
+            own
+        };
+        let mut told = self.problem.clone().unwrap_or_else(own);
+        told.insert("message".to_owned(), self.message.as_str().into());
+        told.insert("hint".to_owned(), self.hint.as_deref().into());
+        told.insert("exit".to_owned(), (self.exit as u8).into());
+        Value::Object(told)
     }
 
     /// Adds what to do next.
@@ -147,5 +194,31 @@ mod tests {
             failure.to_string(),
             "error: /x/ca.key: permission denied\n  hint: run it as the owner"
         );
+    }
+
+    #[test]
+    fn a_failure_for_programs_is_a_problem_with_its_exit_code() {
+        let told = Failure::new(Exit::Config, "no such file")
+            .hint("make it")
+            .to_json();
+        assert_eq!(told["type"], "urn:sealgate:cli:config");
+        assert_eq!(
+            (told["exit"].as_u64(), &told["code"]),
+            (Some(3), &"config".into())
+        );
+        assert_eq!(
+            (&told["detail"], &told["hint"]),
+            (&"no such file".into(), &"make it".into())
+        );
+        let problem = serde_json::json!({"type": "urn:sealgate:problem:code_wrong", "status": 422, "code": "code_wrong"});
+        let told = Failure::new(Exit::Refused, "wrong")
+            .document(&problem)
+            .to_json();
+        assert_eq!(
+            (&told["code"], told["exit"].as_u64()),
+            (&"code_wrong".into(), Some(5))
+        );
+        assert_eq!(told["status"], 422);
+        assert_eq!(told["hint"], Value::Null);
     }
 }

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 pub use args::Cli;
-use args::{Command, ConfigCommand, DeviceCommand, TokenCommand};
+use args::{Command, ConfigCommand, DeviceCommand, Output, TokenCommand};
 pub use exit::{Exit, Failure};
 use out::Out;
 
@@ -30,24 +30,60 @@ use out::Out;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let help = !error.use_stderr();
+        Err(error) if !error.use_stderr() => {
             // A closed pipe is the reader's choice.
             let _ = error.print();
-            return if help {
-                ExitCode::SUCCESS
-            } else {
-                Exit::Usage.into()
-            };
+            return ExitCode::SUCCESS;
+        }
+        Err(error) if wants_json(std::env::args()) => {
+            return told(&unread(&error), true);
+        }
+        Err(error) => {
+            let _ = error.print();
+            return Exit::Usage.into();
         }
     };
+    let json = cli.global.output == Output::Json;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            failure.exit.into()
-        }
+        Err(failure) => told(&failure, json),
     }
+}
+
+/// Says why it failed: a sentence for people, one line of JSON for programs.
+fn told(failure: &Failure, json: bool) -> ExitCode {
+    if json {
+        eprintln!("{}", failure.to_json());
+    } else {
+        eprintln!("{failure}");
+    }
+    failure.exit.into()
+}
+
+/// Whether a command line that can't be read asks for JSON.
+fn wants_json(words: impl Iterator<Item = String>) -> bool {
+    let mut before = String::new();
+    for word in words {
+        if word == "--output=json" || (word == "json" && before == "--output") {
+            return true;
+        }
+        before = word;
+    }
+    false
+}
+
+/// A command line that can't be read, without colours and without the usage behind it.
+fn unread(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let said: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:"))
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let said = said.join(" ");
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    Failure::new(Exit::Usage, said).hint("`sealgate --help` shows every command and flag")
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
@@ -87,6 +123,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Lock(args) => business::order(&args, "lock", global, &out).await,
         Command::Unlock(args) => business::order(&args, "unlock", global, &out).await,
         Command::Records(args) => business::records(&args, global, &out).await,
+        Command::Audit(args) => business::audit(&args, global, &out).await,
         Command::Events(args) => business::events(&args, global, &out).await,
         Command::Completions { shell } => local::completions(shell, &mut Cli::command(), &out),
         Command::Version => local::version(&out),

@@ -2,7 +2,10 @@
 
 use clap::{CommandFactory, Parser};
 
-use super::args::{Cli, Command, DeviceCommand, Output};
+use super::{
+    args::{Cli, Command, DeviceCommand, Output},
+    unread, wants_json,
+};
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(line.split_whitespace())
@@ -58,6 +61,19 @@ fn global_flags_may_stand_before_and_behind_the_command() {
 }
 
 #[test]
+fn a_command_line_that_can_not_be_read_is_told_as_json_where_json_is_asked_for() {
+    let words = |line: &str| wants_json(line.split_whitespace().map(str::to_owned));
+    assert!(words("sealgate --output json device lst"));
+    assert!(words("sealgate device lst --output=json"));
+    assert!(!words("sealgate device lst --output table"));
+    let error = parse("sealgate device lst").unwrap_err();
+    let told = unread(&error).to_json();
+    assert_eq!(told["exit"], 2);
+    let said = told["detail"].as_str().unwrap();
+    assert!(said.contains("lst") && !said.contains("Usage"), "{said}");
+}
+
+#[test]
 fn contradictions_are_refused() {
     for line in [
         "sealgate key rotate --dir k",
@@ -66,6 +82,12 @@ fn contradictions_are_refused() {
         "sealgate token create x --admin --scope org:read",
         "sealgate records --all --limit 3",
         "sealgate lock",
+        "sealgate device set x",
+        "sealgate device offline x perhaps --code 123456",
+        "sealgate records --class 11",
+        "sealgate device settings x --backlight 181",
+        "sealgate device settings x --auto-off 31",
+        "sealgate device settings x --backlight 3 --set {}",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }

@@ -22,13 +22,14 @@ use crate::{
     server,
 };
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     ("ID", "id"),
     ("NAME", "name"),
     ("SCOPES", "scopes"),
     ("ORGANIZATION", "organization"),
     ("EXPIRES", "expires_at"),
     ("LAST USED", "last_used_at"),
+    ("REVOKED", "revoked_at"),
 ];
 
 pub(super) async fn create(args: TokenArgs, global: &Global, out: &Out) -> Result<(), Failure> {

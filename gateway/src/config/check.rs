@@ -4,6 +4,59 @@ use std::net::ToSocketAddrs;
 
 use super::Config;
 
+/// Every number among the settings, and what it may be.
+const RANGES: &[(&str, u64, u64)] = &[
+    ("node.drain_timeout_ms", 100, 600_000),
+    ("store.connections", 1, 512),
+    ("store.acquire_timeout_ms", 100, 600_000),
+    // 0 is no limit; SQLite itself ends at 281 terabytes.
+    ("store.max_size_mb", 0, 281_474_976),
+    ("front.max_sessions", 1, 1_000_000),
+    ("front.max_business_sessions", 1, 10_000),
+    ("front.max_business_sessions_per_token", 1, 10_000),
+    ("front.handshakes", 1, 100_000),
+    ("front.handshake_timeout_ms", 100, 120_000),
+    ("front.impatience_ms", 100, 120_000),
+    ("front.connect_timeout_ms", 100, 120_000),
+    ("front.open_timeout_ms", 100, 120_000),
+    ("front.write_timeout_ms", 100, 600_000),
+    ("front.ack_timeout_ms", 1_000, 600_000),
+    ("front.max_keep_alive_s", 10, 65_535),
+    ("front.device_rate", 1, 10_000),
+    ("front.device_burst", 1, 100_000),
+    ("front.receive_maximum", 1, 1_024),
+    ("front.in_flight", 1, 1_024),
+    ("front.resumption_cache", 0, 10_000_000),
+    // TLS 1.3 allows a week at most.
+    ("front.ticket_lifetime_s", 60, 604_800),
+    ("http.max_body_bytes", 1_024, 1 << 30),
+    ("http.body_timeout_ms", 100, 600_000),
+    ("http.token_rate", 1, 1_000_000),
+    ("http.token_burst", 1, 1_000_000),
+    ("http.max_event_streams", 1, 99_999),
+    ("http.max_event_streams_per_token", 1, 99_999),
+    ("http.max_connections", 2, 100_000),
+    ("http.keep_alive_ms", 1_000, 3_600_000),
+    ("lease.ttl_s", 30, 86_400),
+    ("devices.uplink_queue", 1, 1_024),
+    ("devices.downlink_queue", 1, 1_024),
+    ("devices.keep_alive_active_s", 10, 65_535),
+    ("devices.keep_alive_idle_s", 10, 65_535),
+    ("ingest.queue", 1, 1 << 20),
+    ("ingest.batch_records", 1, 8_192),
+    ("commands.poll_ms", 10, 60_000),
+    ("commands.retry_ms", 100, 600_000),
+    ("commands.unresponsive_ms", 1_000, 600_000),
+    ("signer.timeout_ms", 50, 60_000),
+    ("signer.in_flight", 1, 4_096),
+];
+
+/// What the number under a key may be.
+pub(super) fn range_of(key: &str) -> Option<(u64, u64)> {
+    let found = RANGES.iter().find(|(name, ..)| *name == key);
+    found.map(|(_, low, high)| (*low, *high))
+}
+
 /// One thing that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -26,7 +79,8 @@ impl Config {
         let mut found = Found::default();
         self.check_node(&mut found);
         self.check_front(&mut found);
-        self.check_rest(&mut found);
+        self.check_ranges(&mut found);
+        self.check_shares(&mut found);
         found.0
     }
 
@@ -49,18 +103,6 @@ impl Config {
             url.is_empty() || known.iter().any(|scheme| url.starts_with(scheme)),
             "store.url",
             || "must begin with sqlite:// or postgres://, or be empty for a file in the data directory".to_owned(),
-        );
-        found.range(
-            "store.connections",
-            u64::from(self.store.connections),
-            1,
-            512,
-        );
-        found.range(
-            "node.drain_timeout_ms",
-            self.node.drain_timeout_ms,
-            100,
-            600_000,
         );
         found.unless(
             crate::telemetry::check_filter(&self.log.level),
@@ -100,101 +142,28 @@ impl Config {
             "http.listen",
             || "must differ from front.listen".to_owned(),
         );
-        self.check_limits(found);
     }
 
-    fn check_limits(&self, found: &mut Found) {
-        let front = &self.front;
-        let sessions = front.max_sessions as u64;
-        let readers = front.max_business_sessions as u64;
-        let handshakes = front.handshakes as u64;
-        let handshake_ms = front.handshake_timeout_ms;
-        let connect_ms = front.connect_timeout_ms;
-        let cache = front.resumption_cache as u64;
-        let lifetime = front.ticket_lifetime_s.into();
-        let keep_alive = front.max_keep_alive_s.into();
-        for (key, value, low, high) in [
-            ("front.max_sessions", sessions, 1, 1_000_000),
-            ("front.max_business_sessions", readers, 1, 10_000),
-            ("front.handshakes", handshakes, 1, 100_000),
-            ("front.handshake_timeout_ms", handshake_ms, 100, 120_000),
-            ("front.impatience_ms", front.impatience_ms, 100, 120_000),
-            ("front.connect_timeout_ms", connect_ms, 100, 120_000),
-            ("front.open_timeout_ms", front.open_timeout_ms, 100, 120_000),
-            (
-                "front.write_timeout_ms",
-                front.write_timeout_ms,
-                100,
-                600_000,
-            ),
-            ("front.ack_timeout_ms", front.ack_timeout_ms, 1_000, 600_000),
-            ("front.max_keep_alive_s", keep_alive, 10, 65_535),
-            ("front.device_rate", front.device_rate.into(), 1, 10_000),
-            ("front.device_burst", front.device_burst.into(), 1, 100_000),
-            (
-                "front.receive_maximum",
-                front.receive_maximum.into(),
-                1,
-                1_024,
-            ),
-            ("front.in_flight", front.in_flight.into(), 1, 1_024),
-            ("front.resumption_cache", cache, 0, 10_000_000),
-            // TLS 1.3 allows a week at most.
-            ("front.ticket_lifetime_s", lifetime, 60, 604_800),
-        ] {
-            found.range(key, value, low, high);
+    fn check_ranges(&self, found: &mut Found) {
+        let tree = serde_json::to_value(self).expect("settings are plain data");
+        for (key, low, high) in RANGES {
+            let value = tree.pointer(&format!("/{}", key.replace('.', "/")));
+            let value = value.and_then(serde_json::Value::as_u64);
+            let value = value.expect("every key of the table is a number: a test checks");
+            found.unless((*low..=*high).contains(&value), key, || {
+                format!("{value} is out of range; it must be {low} to {high}")
+            });
         }
     }
 
-    fn check_rest(&self, found: &mut Found) {
-        found.range(
-            "http.max_body_bytes",
-            self.http.max_body_bytes as u64,
-            1_024,
-            1 << 30,
-        );
-        found.range(
-            "http.body_timeout_ms",
-            self.http.body_timeout_ms,
-            100,
-            600_000,
-        );
-        found.range(
-            "http.token_rate",
-            u64::from(self.http.token_rate),
-            1,
-            1_000_000,
-        );
-        found.range(
-            "http.token_burst",
-            u64::from(self.http.token_burst),
-            1,
-            1_000_000,
-        );
-        found.range("lease.ttl_s", u64::from(self.lease.ttl_s), 30, 86_400);
-        found.range(
-            "devices.uplink_queue",
-            self.devices.uplink_queue as u64,
-            1,
-            1_024,
-        );
-        found.range(
-            "devices.downlink_queue",
-            self.devices.downlink_queue as u64,
-            1,
-            1_024,
-        );
-        found.range("ingest.queue", self.ingest.queue as u64, 1, 1 << 20);
-        found.range(
-            "ingest.batch_records",
-            self.ingest.batch_records as u64,
-            1,
-            8_192,
-        );
-        found.range("commands.poll_ms", self.commands.poll_ms, 10, 60_000);
-        found.range("commands.retry_ms", self.commands.retry_ms, 100, 600_000);
-        found.range("signer.timeout_ms", self.signer.timeout_ms, 50, 60_000);
-        found.range("signer.in_flight", self.signer.in_flight as u64, 1, 4_096);
+    /// Some of a whole that others need too.
+    fn check_shares(&self, found: &mut Found) {
+        let (streams, all) = (self.http.max_event_streams, self.http.max_connections);
+        found.unless(streams < all, "http.max_event_streams", || {
+            format!(
+                "{streams} must be below http.max_connections ({all}), so that other requests always find a place"
+            )
+        });
     }
 }
 
@@ -210,12 +179,6 @@ impl Found {
             });
         }
     }
-
-    fn range(&mut self, key: &'static str, value: u64, low: u64, high: u64) {
-        self.unless((low..=high).contains(&value), key, || {
-            format!("{value} is out of range; it must be {low} to {high}")
-        });
-    }
 }
 
 #[cfg(test)]
@@ -225,6 +188,55 @@ mod tests {
     #[test]
     fn the_defaults_have_no_problem() {
         assert_eq!(Config::default().problems(), vec![]);
+    }
+
+    #[test]
+    fn every_number_among_the_settings_has_its_range() {
+        fn look(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+            match value {
+                serde_json::Value::Object(fields) => {
+                    for (name, value) in fields {
+                        look(value, &format!("{path}.{name}"), found);
+                    }
+                }
+                serde_json::Value::Number(_) => found.push(path[1..].to_owned()),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        let tree = serde_json::to_value(Config::default()).unwrap();
+        look(&tree, "", &mut found);
+        found.sort();
+        let mut known: Vec<_> = RANGES.iter().map(|(key, ..)| (*key).to_owned()).collect();
+        known.sort();
+        assert_eq!(found, known);
+    }
+
+    #[test]
+    fn event_streams_never_take_every_connection() {
+        let mut config = Config::default();
+        config.http.max_connections = 100;
+        config.http.max_event_streams = 100;
+        let problems = config.problems();
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].key, "http.max_event_streams");
+        config.http.max_event_streams = 99;
+        assert_eq!(config.problems(), vec![]);
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_told_with_its_key_and_its_range() {
+        let mut config = Config::default();
+        config.http.max_connections = 1_000_000;
+        config.front.max_business_sessions_per_token = 0;
+        let told: Vec<_> = config.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "front.max_business_sessions_per_token: 0 is out of range; it must be 1 to 10000",
+                "http.max_connections: 1000000 is out of range; it must be 2 to 100000",
+            ]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf};
 
 use serde_json::Value;
 
-use super::{Config, Problem};
+use super::{Config, Problem, check::range_of};
 
 /// Where settings come from; later ones win.
 #[derive(Debug, Clone, Default)]
@@ -99,11 +99,16 @@ impl Sources {
         if !unknown.is_empty() {
             return Err(ConfigError::Unknown(unknown));
         }
-        let config: Config =
-            serde_path_to_error::deserialize(merged).map_err(|error| ConfigError::Invalid {
-                key: error.path().to_string(),
-                message: error.inner().to_string(),
-            })?;
+        let config: Config = serde_path_to_error::deserialize(merged).map_err(|error| {
+            let key = error.path().to_string();
+            let message = match range_of(&key) {
+                Some((low, high)) => {
+                    format!("{}; it must be {low} to {high}", error.inner())
+                }
+                None => error.inner().to_string(),
+            };
+            ConfigError::Invalid { key, message }
+        })?;
         let problems = config.problems();
         if problems.is_empty() {
             Ok(config)
@@ -308,6 +313,11 @@ mod tests {
         let error = load("[front]\nmax_sessions = \"many\"\n", &[]).unwrap_err();
         assert!(
             error.to_string().starts_with("front.max_sessions: "),
+            "{error}"
+        );
+        let error = load("[front]\nreceive_maximum = 70000\n", &[]).unwrap_err();
+        assert!(
+            error.to_string().ends_with("it must be 1 to 1024"),
             "{error}"
         );
         let error = load("[log]\nformat = \"xml\"\n", &[]).unwrap_err();

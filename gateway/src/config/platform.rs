@@ -51,10 +51,14 @@ pub struct HttpConfig {
     pub token_rate: u32,
     /// Requests at once of one token.
     pub token_burst: u32,
-    /// Open event streams.
+    /// Open event streams and long polls; fewer than connections, so that other requests always find a place.
     pub max_event_streams: usize,
-    /// Open connections; more wait until one is closed.
+    /// Open event streams and long polls of one token.
+    pub max_event_streams_per_token: usize,
+    /// Open connections; for one more an idle one is closed, or it waits.
     pub max_connections: usize,
+    /// Longest silence of a connection between two requests.
+    pub keep_alive_ms: u64,
 }
 
 impl Default for HttpConfig {
@@ -65,8 +69,10 @@ impl Default for HttpConfig {
             body_timeout_ms: 15_000,
             token_rate: 200,
             token_burst: 1_000,
-            max_event_streams: 1_024,
+            max_event_streams: 512,
+            max_event_streams_per_token: 64,
             max_connections: 1_024,
+            keep_alive_ms: 75_000,
         }
     }
 }

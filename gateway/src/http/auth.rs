@@ -29,13 +29,18 @@ pub(crate) async fn authenticated(
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, AppError> {
-    headers
+    let value = headers
         .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
+        .ok_or(AppError::Unauthenticated(AuthFailure::Missing))?;
+    value
+        .to_str()
+        .ok()
         .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .filter(|(scheme, secret)| {
+            scheme.eq_ignore_ascii_case("bearer") && !secret.trim().is_empty()
+        })
         .map(|(_, secret)| secret.trim())
-        .ok_or(AppError::Unauthenticated(AuthFailure::Missing))
+        .ok_or(AppError::Unauthenticated(AuthFailure::Malformed))
 }
 
 /// Who is calling.

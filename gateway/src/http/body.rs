@@ -59,8 +59,9 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let mut whole = BytesMut::new();
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
-        let chunk =
-            chunk.map_err(|_| Problem::bad_request("bad_request", "the body ended early"))?;
+        let chunk = chunk.map_err(|_| {
+            Problem::bad_request("bad_request", ("请求体不完整", "the body ended early"))
+        })?;
         if whole.len() + chunk.len() > limit {
             return Err(too_large(limit));
         }
@@ -70,5 +71,6 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
 }
 
 fn too_large(limit: usize) -> Problem {
-    Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE).detail(format!("at most {limit} bytes"))
+    Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE)
+        .detail((format!("最多{limit}字节"), format!("at most {limit} bytes")))
 }

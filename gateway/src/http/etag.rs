@@ -19,7 +19,10 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let value = parts.headers.get(header::IF_MATCH).ok_or_else(|| {
-            Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required")
+            Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required").detail((
+                "请先读取，再以其 ETag 作为 If-Match 发送",
+                "read it first and send its ETag as If-Match",
+            ))
         })?;
         value
             .to_str()
@@ -27,7 +30,13 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             .and_then(|text| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok())
             .map(Self)
             .ok_or_else(|| {
-                Problem::bad_request("invalid_header", "If-Match: one entity tag of this API")
+                Problem::bad_request(
+                    "invalid_header",
+                    (
+                        "If-Match：须为本接口给出的一个 ETag，如 \"1\"",
+                        "If-Match: one entity tag of this API, such as \"1\"",
+                    ),
+                )
             })
     }
 }

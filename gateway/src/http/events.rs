@@ -18,7 +18,7 @@ use axum::{
 };
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::app::{
@@ -31,6 +31,7 @@ use super::{
     auth::Caller,
     extract::Params,
     problem::{Problem, ProblemDocument},
+    streams::{Full, Seat},
     values::{DeviceRef, Time},
 };
 
@@ -132,11 +133,9 @@ pub(crate) async fn follow(
         Some(after) => after,
         None => api.app.newest_position().await?,
     };
-    let permit = api.streams.clone().try_acquire_owned().map_err(|_| {
-        Problem::of_status(StatusCode::SERVICE_UNAVAILABLE).detail("too many event streams")
-    })?;
+    let seat = api.streams.take(&actor.id).map_err(full)?;
     let reset = api.app.broken_at(after).await?;
-    let mut reader = Reader::new(api, actor, filter, after, permit);
+    let mut reader = Reader::new(api, actor, filter, after, seat);
     match query.wait {
         Some(seconds) => {
             if let Some(reset) = reset {
@@ -153,14 +152,38 @@ pub(crate) async fn follow(
     }
 }
 
+/// No place: the token's own share is its own to mend, the share of all comes back with time.
+fn full(full: Full) -> Problem {
+    match full {
+        Full::Token => Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams").detail((
+            "先关闭该令牌的一个事件流或长轮询（http.max_event_streams_per_token）",
+            "end a stream or long poll of this token first (http.max_event_streams_per_token)",
+        )),
+        Full::All => Problem {
+            retry_after: Some(5),
+            ..Problem::of_status(StatusCode::SERVICE_UNAVAILABLE).detail((
+                "事件流过多（http.max_event_streams）",
+                "too many event streams (http.max_event_streams)",
+            ))
+        },
+    }
+}
+
 fn gone(reset: Reset) -> Problem {
-    let why = match reset.lost {
-        Lost::Expired => "events behind this position were deleted by age",
-        Lost::Ahead => "the newest position is below this one",
+    let (chinese, english) = match reset.lost {
+        Lost::Expired => (
+            "该位置之后的事件已按期限删除",
+            "events behind this position were deleted by age",
+        ),
+        Lost::Ahead => (
+            "最新位置低于该位置",
+            "the newest position is below this one",
+        ),
     };
-    Problem::new(StatusCode::GONE, "position_gone").detail(format!(
-        "{why}: read the state anew and go on behind {}",
-        reset.after
+    let after = reset.after;
+    Problem::new(StatusCode::GONE, "position_gone").detail((
+        format!("{chinese}：请重新读取状态，再从 {after} 之后继续"),
+        format!("{english}: read the state anew and go on behind {after}"),
     ))
 }
 
@@ -173,7 +196,15 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
         .ok()
         .and_then(|text| text.parse().ok())
         .map(Some)
-        .ok_or_else(|| Problem::bad_request("invalid_header", "Last-Event-ID: a position"))
+        .ok_or_else(|| {
+            Problem::bad_request(
+                "invalid_header",
+                (
+                    "Last-Event-ID：须为事件位置（整数）",
+                    "Last-Event-ID: a position, a whole number",
+                ),
+            )
+        })
 }
 
 /// One client and how far it has read.
@@ -188,7 +219,7 @@ struct Reader {
     /// Monotonic time at which token and position were looked at.
     checked: Duration,
     positions: watch::Receiver<i64>,
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// Why waiting ended.
@@ -199,13 +230,7 @@ enum Woken {
 }
 
 impl Reader {
-    fn new(
-        api: Api,
-        actor: Actor,
-        filter: Filter,
-        after: i64,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
+    fn new(api: Api, actor: Actor, filter: Filter, after: i64, seat: Seat) -> Self {
         Self {
             positions: api.app.wake.positions(),
             checked: api.app.clock.monotonic(),
@@ -215,7 +240,7 @@ impl Reader {
             filter,
             after,
             page: VecDeque::new(),
-            _permit: permit,
+            _seat: seat,
         }
     }
 

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::problem::Problem;
+use super::{problem::Problem, reading};
 
 /// A JSON body.
 #[derive(Debug)]
@@ -25,8 +25,12 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-                .detail("send application/json"));
+            return Err(
+                Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).detail((
+                    "请求头 Content-Type 须为 application/json",
+                    "send the header Content-Type: application/json",
+                )),
+            );
         }
         let bytes = Bytes::from_request(request, state)
             .await
@@ -49,8 +53,12 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let named = request.headers().contains_key(header::CONTENT_TYPE);
         if named && !is_json(request.headers()) {
-            return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-                .detail("send application/json"));
+            return Err(
+                Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).detail((
+                    "请求头 Content-Type 须为 application/json",
+                    "send the header Content-Type: application/json",
+                )),
+            );
         }
         let bytes = Bytes::from_request(request, state)
             .await
@@ -76,7 +84,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let path = error.path().to_string();
         let error = error.into_inner();
         if error.is_data() {
-            Problem::invalid(path, error.to_string())
+            Problem::invalid(path, reading::of(&error.to_string()))
         } else {
             malformed(&error)
         }
@@ -86,7 +94,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
-    Problem::bad_request("malformed_json", error.to_string())
+    Problem::bad_request("malformed_json", reading::of(&error.to_string()))
 }
 
 /// Query parameters.
@@ -104,7 +112,9 @@ where
         axum::extract::Query::from_request_parts(parts, state)
             .await
             .map(|query| Self(query.0))
-            .map_err(|rejection| Problem::bad_request("invalid_query", rejection.body_text()))
+            .map_err(|rejection| {
+                Problem::bad_request("invalid_query", reading::of(&rejection.body_text()))
+            })
     }
 }
 
@@ -123,6 +133,8 @@ where
         axum::extract::Path::from_request_parts(parts, state)
             .await
             .map(|path| Self(path.0))
-            .map_err(|rejection| Problem::bad_request("invalid_path", rejection.body_text()))
+            .map_err(|rejection| {
+                Problem::bad_request("invalid_path", reading::of(&rejection.body_text()))
+            })
     }
 }

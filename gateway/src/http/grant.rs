@@ -24,6 +24,7 @@ use super::{
     extract::{Body, Params, Path},
     paging::{self, Cursors, Page},
     problem::Problem,
+    reading::{self, unknown},
     values::{DeviceRef, EXAMPLE_ID, RegionView, Time},
 };
 
@@ -37,6 +38,9 @@ pub(crate) struct GrantView {
     organization: Uuid,
     /// Who may stamp; null for free use.
     member: Option<Uuid>,
+    /// That member's name, also when removed since.
+    #[schema(example = "Li Na")]
+    member_name: Option<String>,
     /// `to_be_delivered`, `not_begun`, `in_use`, `expired`, `ending` or `ended` (USE-9).
     #[schema(example = "in_use")]
     state: String,
@@ -69,7 +73,11 @@ pub(crate) struct GrantView {
 
 impl From<GrantShown> for GrantView {
     fn from(shown: GrantShown) -> Self {
-        let GrantShown { grant, state } = shown;
+        let GrantShown {
+            grant,
+            state,
+            member_name,
+        } = shown;
         let flags = grant.flags();
         let counts = grant.state();
         let region = region_of(&grant);
@@ -79,6 +87,7 @@ impl From<GrantShown> for GrantView {
             no: grant.no,
             organization: grant.organization_id,
             member: grant.member_id,
+            member_name,
             state: state.as_str().to_owned(),
             count: counts.max,
             used: counts.used,
@@ -174,6 +183,8 @@ pub(crate) struct GrantQuery {
     member: Option<Uuid>,
     /// In this state now: `to_be_delivered`, `not_begun`, `in_use`, `expired`, `ending` or `ended`.
     state: Option<String>,
+    /// Only those that have not ended.
+    open: Option<bool>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Items of a page, 1 to 200.
@@ -213,7 +224,7 @@ fn new_grant(body: NewGrantBody, api: &Api) -> Result<NewGrant, Problem> {
         .document
         .map(serde_json::to_value)
         .transpose()
-        .map_err(|error| Problem::invalid("document", error.to_string()))?;
+        .map_err(|error| Problem::invalid("document", reading::of(&error.to_string())))?;
     Ok(NewGrant {
         device: body.device.0,
         member: MemberId(body.member),
@@ -241,6 +252,7 @@ pub(crate) async fn list(
         device: query.device.map(|device| device.0),
         member: query.member.map(MemberId),
         state,
+        open: query.open.unwrap_or(false),
     };
     let after: Option<Uuid> = api.cursors.after(&listing, query.cursor.as_deref())?;
     let found = api
@@ -257,7 +269,7 @@ fn state(query: &GrantQuery, api: &Api) -> Result<Option<(GrantState, Millis)>, 
     };
     name.parse()
         .map(|state| Some((state, api.app.clock.now())))
-        .map_err(|_| Problem::bad_request("invalid_query", "state: no such state"))
+        .map_err(|_| unknown("state", GrantState::ALL.iter().map(|state| state.as_str())))
 }
 
 /// See a grant.

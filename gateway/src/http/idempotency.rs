@@ -120,7 +120,10 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         .filter(|key| (1..=MAX_KEY).contains(&key.len()))
         .map(|key| Some(key.to_owned()))
         .ok_or_else(|| {
-            let detail = format!("Idempotency-Key: 1 to {MAX_KEY} visible characters");
+            let detail = (
+                format!("Idempotency-Key：须为1至{MAX_KEY}个可见字符"),
+                format!("Idempotency-Key: 1 to {MAX_KEY} visible characters"),
+            );
             Problem::bad_request("invalid_header", detail)
         })
 }
@@ -145,7 +148,7 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 fn replay(stored: Stored) -> Result<Response, Problem> {
-    let broken = || AppError::Conflict("the stored answer can't be read");
+    let broken = || AppError::conflict("已保存的应答无法读取", "the stored answer can't be read");
     let status = StatusCode::from_u16(stored.status).map_err(|_| broken())?;
     let mut response = (status, stored.body).into_response();
     let headers = response.headers_mut();

@@ -24,8 +24,10 @@ mod organization;
 mod paging;
 mod problem;
 mod rate;
+mod reading;
 mod router;
 mod stamp;
+mod streams;
 mod titles;
 mod token;
 mod values;
@@ -35,12 +37,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use crate::{app::App, config::HttpConfig, telemetry::Metrics};
 
 use paging::Cursors;
 use rate::Limiter;
+use streams::Streams;
 
 pub use router::{document, router};
 
@@ -52,7 +53,7 @@ pub struct Api {
     config: Arc<HttpConfig>,
     cursors: Cursors,
     limiter: Arc<Limiter>,
-    streams: Arc<Semaphore>,
+    streams: Arc<Streams>,
 }
 
 impl Api {
@@ -62,7 +63,7 @@ impl Api {
         Self {
             cursors: Cursors::new(app.settings.secret),
             limiter: Arc::new(Limiter::new(&config)),
-            streams: Arc::new(Semaphore::new(config.max_event_streams)),
+            streams: Arc::new(Streams::new(&config)),
             app,
             metrics,
             config: Arc::new(config),

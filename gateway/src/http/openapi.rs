@@ -20,7 +20,8 @@ use super::{
     info(
         title = "Sealgate",
         description = "Smart company seals: devices, grants, stamp records.\n\nEvery refusal is an RFC 9457 problem document \
-            with a stable `code`; titles follow `Accept-Language` (zh, en). Changes take an `Idempotency-Key`. Listings \
+            with a stable `code`; title, detail and messages \
+            follow `Accept-Language`: Chinese without it, English when it names neither zh nor en. Changes take an `Idempotency-Key`. Listings \
             are paged by an opaque cursor.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),

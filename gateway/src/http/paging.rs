@@ -87,7 +87,10 @@ impl Cursors {
         let refused = || {
             Problem::bad_request(
                 "bad_cursor",
-                "a cursor is good for the listing and the filters it came from",
+                (
+                    "游标只能用于给出它的列表和筛选条件",
+                    "a cursor is good for the listing and the filters it came from",
+                ),
             )
         };
         if cursor.len() > MAX_CURSOR {
@@ -137,7 +140,10 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
         limit @ 1..=MAX_LIMIT => Ok(limit),
         _ => Err(Problem::bad_request(
             "invalid_query",
-            format!("limit: 1 to {MAX_LIMIT}"),
+            (
+                format!("limit：须为1至{MAX_LIMIT}"),
+                format!("limit: 1 to {MAX_LIMIT}"),
+            ),
         )),
     }
 }

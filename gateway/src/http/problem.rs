@@ -13,7 +13,7 @@ use sealgate_domain::RuleError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::{AppError, AuthFailure, StoreError, access::Reach};
+use crate::app::{AppError, AuthFailure, StoreError, Words, access::Reach};
 
 use super::{language::Language, titles};
 
@@ -29,10 +29,10 @@ pub(crate) struct Problem {
     pub(crate) code: &'static str,
     /// The business rule that refused; it brings its own titles.
     pub(crate) rule: Option<RuleError>,
-    /// What exactly, in English.
-    pub(crate) detail: Option<String>,
-    /// Fields that were refused.
-    pub(crate) errors: Vec<FieldProblem>,
+    /// What exactly.
+    pub(crate) detail: Option<Words>,
+    /// Fields that were refused, and what is wrong with each.
+    pub(crate) errors: Vec<(String, Words)>,
     /// Seconds after which trying again makes sense.
     pub(crate) retry_after: Option<u64>,
 }
@@ -62,7 +62,7 @@ pub(crate) struct ProblemDocument {
     /// The status code again.
     #[schema(example = 409)]
     pub(crate) status: u16,
-    /// What exactly.
+    /// What exactly, in the language of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) detail: Option<String>,
     /// The request's id, also in the `x-request-id` header.
@@ -110,48 +110,51 @@ impl Problem {
     }
 
     /// Adds what exactly.
-    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+    pub(crate) fn detail(mut self, detail: impl Into<Words>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
     /// Adds a refused field.
-    pub(crate) fn field(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
-        self.errors.push(FieldProblem {
-            field: field.into(),
-            message: message.into(),
-        });
+    pub(crate) fn field(mut self, field: impl Into<String>, message: impl Into<Words>) -> Self {
+        self.errors.push((field.into(), message.into()));
         self
     }
 
     /// A body that is well-formed JSON and says something impossible.
-    pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: impl Into<String>, message: impl Into<Words>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body").field(field, message)
     }
 
     /// A query parameter or header that can't be read.
-    pub(crate) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(code: &'static str, detail: impl Into<Words>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code).detail(detail)
     }
 
     /// Writes the document.
     pub(crate) fn render(self, language: Language, instance: &str) -> Response {
-        let (chinese, english) = match self.rule {
+        let title = match self.rule {
             Some(rule) => (rule.title_zh(), rule.title_en()),
             None => titles::of(self.code),
         };
+        let errors = self
+            .errors
+            .into_iter()
+            .map(|(field, message)| FieldProblem {
+                field,
+                message: language.of_words(&message).to_owned(),
+            });
         let document = ProblemDocument {
             kind: format!("urn:sealgate:problem:{}", self.code),
-            title: match language {
-                Language::Chinese => chinese.to_owned(),
-                Language::English => english.to_owned(),
-            },
+            title: language.of_words(&title.into()).to_owned(),
             status: self.status.as_u16(),
-            detail: self.detail,
+            detail: self
+                .detail
+                .map(|words| language.of_words(&words).to_owned()),
             instance: instance.to_owned(),
             code: self.code,
             rule: self.rule.map(RuleError::rule),
-            errors: self.errors,
+            errors: errors.collect(),
         };
         let mut response = (self.status, Json(document)).into_response();
         let headers = response.headers_mut();
@@ -195,11 +198,29 @@ pub(crate) fn render(mut response: Response, language: Language, instance: &str)
     if !refusal || verbatim || response.headers().get(header::CONTENT_TYPE) == Some(&MEDIA_TYPE) {
         return response;
     }
-    let mut rendered = Problem::of_status(status).render(language, instance);
+    let mut problem = Problem::of_status(status);
+    problem.detail = bare(status);
+    let mut rendered = problem.render(language, instance);
     if let Some(allow) = response.headers().get(header::ALLOW) {
         rendered.headers_mut().insert(header::ALLOW, allow.clone());
     }
     rendered
+}
+
+/// What can be said of a refusal that brought no words of its own.
+fn bare(status: StatusCode) -> Option<Words> {
+    match status {
+        StatusCode::NOT_FOUND => Some(Words::new(
+            "没有这个路径；全部路径见 /docs",
+            "there is no such path; /docs shows all of them",
+        )),
+        // The framework adds that header after this.
+        StatusCode::METHOD_NOT_ALLOWED => Some(Words::new(
+            "该路径支持的方法见响应头 Allow",
+            "the header Allow of this answer names the methods of this path",
+        )),
+        _ => None,
+    }
 }
 
 /// What was asked for can never be (422), is not possible now (409), or comes too often (429).
@@ -228,11 +249,12 @@ fn status_of(rule: RuleError) -> StatusCode {
 
 fn of_store(error: &StoreError) -> Problem {
     match error {
-        StoreError::Stale(what) => Problem::new(StatusCode::CONFLICT, "conflict")
-            .detail(format!("{what} was changed in the meantime")),
-        StoreError::Exists(_) => {
-            Problem::new(StatusCode::CONFLICT, "conflict").detail("such a one exists already")
-        }
+        StoreError::Stale(_) => Problem::new(StatusCode::CONFLICT, "conflict").detail((
+            "内容已被他人同时修改，请重试",
+            "it was changed in the meantime; try again",
+        )),
+        StoreError::Exists(_) => Problem::new(StatusCode::CONFLICT, "conflict")
+            .detail(("已存在相同的内容", "such a one exists already")),
         error if error.is_outage() => {
             tracing::error!(%error, "the database is away");
             Problem {
@@ -247,32 +269,72 @@ fn of_store(error: &StoreError) -> Problem {
     }
 }
 
+/// What was expected and why it was refused; never the token, nor anything about others'.
+fn of_authentication(failure: AuthFailure) -> Problem {
+    let (code, chinese, english) = match failure {
+        AuthFailure::Missing => (
+            "unauthenticated",
+            "缺少请求头 Authorization: Bearer sk_…",
+            "the header Authorization: Bearer sk_… is missing",
+        ),
+        AuthFailure::Malformed => (
+            "unauthenticated",
+            "请求头 Authorization 的格式须为 Bearer sk_…",
+            "the header Authorization must have the form Bearer sk_…",
+        ),
+        AuthFailure::Unknown => (
+            "unauthenticated",
+            "请求头 Authorization 中的令牌不存在：可能抄写有误，或属于其他网关",
+            "nobody has the token in the header Authorization: mistyped, or another gateway's",
+        ),
+        AuthFailure::Expired => (
+            "token_expired",
+            "请求头 Authorization 中的令牌已过有效期，请换用新令牌",
+            "the time of the token in the header Authorization is over: use another",
+        ),
+        AuthFailure::Revoked => (
+            "token_revoked",
+            "请求头 Authorization 中的令牌已被撤销，请换用新令牌",
+            "the token in the header Authorization was revoked: use another",
+        ),
+    };
+    Problem::new(StatusCode::UNAUTHORIZED, code).detail((chinese, english))
+}
+
+/// No such thing, or none that the asker may know of.
+fn of_missing(noun: &'static str) -> Problem {
+    let words = (
+        format!("没有这个{}", titles::noun(noun)),
+        format!("no such {noun}"),
+    );
+    Problem::of_status(StatusCode::NOT_FOUND).detail(words)
+}
+
 impl From<AppError> for Problem {
     fn from(error: AppError) -> Self {
         match error {
-            AppError::NotFound(noun) => {
-                Self::of_status(StatusCode::NOT_FOUND).detail(format!("no such {noun}"))
-            }
-            AppError::Unauthenticated(failure) => {
-                let code = match failure {
-                    AuthFailure::Missing | AuthFailure::Unknown => "unauthenticated",
-                    AuthFailure::Expired => "token_expired",
-                    AuthFailure::Revoked => "token_revoked",
-                };
-                Self::new(StatusCode::UNAUTHORIZED, code)
-            }
+            AppError::NotFound(noun) => of_missing(noun),
+            AppError::Unauthenticated(failure) => of_authentication(failure),
             AppError::Denied { scope, reach } => {
-                let whose = match reach {
-                    Reach::Platform => ", of a token not bound to an organization",
-                    Reach::Organization => "",
+                let name = scope.name();
+                let words = match reach {
+                    Reach::Platform => (
+                        format!("需要权限 {name}，且令牌不得绑定单位"),
+                        format!("needs the scope {name}, of a token not bound to an organization"),
+                    ),
+                    Reach::Organization => (
+                        format!("需要权限 {name}"),
+                        format!("needs the scope {name}"),
+                    ),
                 };
-                Self::of_status(StatusCode::FORBIDDEN)
-                    .detail(format!("needs the scope {}{whose}", scope.name()))
+                Self::of_status(StatusCode::FORBIDDEN).detail(words)
             }
             AppError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict").detail(what),
             AppError::Stale { current } => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed")
-                    .detail(format!("it is at version \"{current}\" now"))
+                Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed").detail((
+                    format!("当前版本为 \"{current}\""),
+                    format!("it is at version \"{current}\" now"),
+                ))
             }
             AppError::Invalid { field, message } => Self::invalid(field, message),
             AppError::TooOften(seconds) => Self {

@@ -5,7 +5,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{StatusCode, header},
     middleware::from_fn_with_state,
-    response::IntoResponse,
+    response::{IntoResponse, Redirect},
     routing::get,
 };
 use utoipa::openapi::OpenApi;
@@ -14,7 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
     Api, answer::PREFIX, audit, auth, body, command, context, device, events, grant, health,
-    idempotency, inbox, member, openapi, organization, problem::Problem, stamp, token,
+    idempotency, inbox, member, openapi, organization, stamp, token,
 };
 
 /// Everything behind a token.
@@ -36,6 +36,7 @@ fn nouns() -> OpenApiRouter<Api> {
         .routes(routes!(device::action::retire))
         .routes(routes!(device::action::revoke))
         .routes(routes!(device::certificate::renew))
+        .routes(routes!(device::log::get))
         .routes(routes!(device::log::reopen))
         .routes(routes!(device::action::lock))
         .routes(routes!(device::action::unlock))
@@ -106,6 +107,7 @@ pub(super) fn with_nouns(nouns: OpenApiRouter<Api>, api: Api) -> Router {
             get(|| async move { ([(header::CONTENT_TYPE, "application/json")], json) }),
         )
         .merge(swagger)
+        .route("/", get(|| async { Redirect::temporary("/docs") }))
         .fallback(missing)
         .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
         .layer(from_fn_with_state(api.clone(), context::around))
@@ -113,5 +115,6 @@ pub(super) fn with_nouns(nouns: OpenApiRouter<Api>, api: Api) -> Router {
 }
 
 async fn missing() -> impl IntoResponse {
-    Problem::of_status(StatusCode::NOT_FOUND)
+    // Without words of its own, so that the document says where the paths are.
+    StatusCode::NOT_FOUND
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::stamps::{Facts, Stamp, StampFilter, abnormal_name};
+use crate::app::stamps::{Facts, StampFilter, StampShown, abnormal_name};
 
 use super::{
     Api,
@@ -40,6 +40,9 @@ pub(crate) struct StampView {
     /// That grant's number on the device; 0 is none.
     grant_no: i64,
     member: Option<Uuid>,
+    /// That member's name, also when removed since.
+    #[schema(example = "Li Na")]
+    member_name: Option<String>,
     organization: Option<Uuid>,
     /// Its number within the grant.
     n: i32,
@@ -109,9 +112,11 @@ impl From<Facts> for FactsView {
     }
 }
 
-impl From<Stamp> for StampView {
-    fn from(stamp: Stamp) -> Self {
+impl From<StampShown> for StampView {
+    fn from(shown: StampShown) -> Self {
+        let StampShown { stamp, member_name } = shown;
         Self {
+            member_name,
             device: DeviceRef(stamp.device()),
             epoch: stamp.epoch,
             seq: stamp.seq,
@@ -172,8 +177,9 @@ pub(crate) struct StampQuery {
 impl StampQuery {
     fn filter(&self) -> Result<StampFilter, Problem> {
         let known = |class| {
-            AbnormalKind::from_number(class)
-                .ok_or_else(|| Problem::bad_request("invalid_query", "class: 1 to 10"))
+            AbnormalKind::from_number(class).ok_or_else(|| {
+                Problem::bad_request("invalid_query", ("class：须为1至10", "class: 1 to 10"))
+            })
         };
         Ok(StampFilter {
             device: self.device.map(|device| device.0),
@@ -205,7 +211,9 @@ pub(crate) async fn list(
         .app
         .stamps(&actor, query.filter()?, before, limit + 1)
         .await?;
-    let page = api.cursors.page(&listing, found, limit, Stamp::time_key);
+    let page = api
+        .cursors
+        .page(&listing, found, limit, |row| row.stamp.time_key());
     Ok(Json(page.map(StampView::from)))
 }
 
@@ -238,9 +246,9 @@ pub(crate) async fn of_device(
         .app
         .device_stamps(&actor, device, before, limit + 1)
         .await?;
-    let page = api
-        .cursors
-        .page(&listing, found, limit, |row| (row.epoch, row.seq));
+    let page = api.cursors.page(&listing, found, limit, |row| {
+        (row.stamp.epoch, row.stamp.seq)
+    });
     Ok(Json(page.map(StampView::from)))
 }
 
@@ -308,7 +316,7 @@ pub(crate) async fn abnormal(
         .await?;
     let page = api
         .cursors
-        .page(&listing, found.items, limit, Stamp::time_key);
+        .page(&listing, found.items, limit, |row| row.stamp.time_key());
     let page = page.map(StampView::from);
     Ok(Json(AbnormalPage {
         items: page.items,

@@ -69,6 +69,11 @@ const TITLES: &[(&str, &str, &str)] = &[
         "If-Match is required",
     ),
     ("rate_limited", "请求过于频繁", "Too many requests"),
+    (
+        "too_many_streams",
+        "该令牌的事件流过多",
+        "Too many event streams of this token",
+    ),
     ("internal", "服务器内部错误", "Internal error"),
     (
         "provider_failed",
@@ -77,6 +82,24 @@ const TITLES: &[(&str, &str, &str)] = &[
     ),
     ("unavailable", "服务暂不可用", "Not available now"),
 ];
+
+/// What can be missing, in Chinese.
+const NOUNS: &[(&str, &str)] = &[
+    ("command", "指令"),
+    ("device", "设备"),
+    ("grant", "授权"),
+    ("inbox", "短信收件箱"),
+    ("log", "日志"),
+    ("member", "成员"),
+    ("organization", "单位"),
+    ("token", "令牌"),
+];
+
+/// The Chinese word for what is missing.
+pub(crate) fn noun(english: &str) -> &'static str {
+    let known = NOUNS.iter().find(|(noun, _)| *noun == english);
+    known.map_or("对象", |(_, chinese)| chinese)
+}
 
 /// Chinese and English title of a code.
 pub(crate) fn of(code: &str) -> (&'static str, &'static str) {
@@ -101,6 +124,30 @@ mod tests {
         for (code, chinese, english) in TITLES {
             assert!(!chinese.is_ascii(), "{code}");
             assert!(english.is_ascii(), "{code}");
+        }
+    }
+
+    #[test]
+    fn everything_a_use_case_can_miss_has_a_chinese_name() {
+        fn look(folder: &std::path::Path, found: &mut BTreeSet<String>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    look(&path, found);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                for part in text.split("NotFound(\"").skip(1) {
+                    found.insert(part.split('"').next().unwrap().to_owned());
+                }
+            }
+        }
+        let mut found = BTreeSet::new();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/app");
+        look(std::path::Path::new(folder), &mut found);
+        assert!(found.len() > 5, "{found:?}");
+        for noun in found {
+            assert_ne!(super::noun(&noun), "对象", "{noun}");
         }
     }
 }

@@ -123,13 +123,21 @@ pub(crate) async fn create(
     Ok(response)
 }
 
+fn unknown_scope() -> (String, String) {
+    let known = Scope::ALL.map(Scope::name).join(", ");
+    (
+        format!("没有这个权限；可用的有 {known}"),
+        format!("no such scope; there are {known}"),
+    )
+}
+
 fn scopes(names: &[String]) -> Result<Scopes, Problem> {
     names
         .iter()
         .enumerate()
         .map(|(at, name)| {
             Scope::from_name(name)
-                .ok_or_else(|| Problem::invalid(format!("scopes[{at}]"), "no such scope"))
+                .ok_or_else(|| Problem::invalid(format!("scopes[{at}]"), unknown_scope()))
         })
         .collect()
 }
@@ -155,7 +163,7 @@ pub(crate) async fn list(
     Ok(Json(page.map(TokenView::from)))
 }
 
-/// Revoke a token; at once and for ever.
+/// Revoke a token; at once and for ever. Its own holder may, without any scope; others need every scope it has.
 #[utoipa::path(delete, path = "/tokens/{token}", tag = "tokens", operation_id = "revoke_token",
     params(("token" = Uuid, Path, example = json!(EXAMPLE_ID))), security(("token" = ["token:admin"])),
     responses((status = 204, description = "Revoked"), Refusals))]

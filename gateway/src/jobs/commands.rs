@@ -89,11 +89,14 @@ async fn sign(parts: &Parts, unsigned: &[Unsigned]) -> Result<Vec<Signature>, Ap
     let requests: Vec<SignRequest> = unsigned.iter().zip(&payloads).filter_map(request).collect();
     let asked = requests.len();
     let answers = parts.signer.sign(requests).await.map_err(|error| {
-        tracing::warn!(%error, commands = asked, "the signer did not sign");
-        AppError::Conflict("the signer did not answer")
+        tracing::debug!(%error, commands = asked, "the signer did not sign");
+        AppError::conflict("签名服务没有应答", "the signer did not answer")
     })?;
     if answers.len() != asked {
-        return Err(AppError::Conflict("the signer answered something else"));
+        return Err(AppError::conflict(
+            "签名服务的应答不符",
+            "the signer answered something else",
+        ));
     }
     let mut answers = answers.into_iter();
     let signatures = unsigned.iter().zip(payloads).map(|(command, payload)| {

@@ -12,10 +12,13 @@ pub(super) const POLLS: u32 = 10;
 pub(super) async fn round(parts: Parts) -> Result<(), AppError> {
     let signed = parts.signer.key_set().await.map_err(|error| {
         tracing::debug!(%error, "the signer did not give its key set");
-        AppError::Conflict("the signer did not answer")
+        AppError::conflict("签名服务没有应答", "the signer did not answer")
     })?;
     let Some(version) = version(&signed) else {
-        return Err(AppError::Conflict("the signer gave no key set"));
+        return Err(AppError::conflict(
+            "签名服务没有给出密钥集",
+            "the signer gave no key set",
+        ));
     };
     if version <= FIRST {
         return Ok(());

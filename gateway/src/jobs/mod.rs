@@ -16,6 +16,7 @@ mod signer;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod trouble;
 mod wal;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -32,6 +33,8 @@ use crate::{
     tasks,
     telemetry::Metrics,
 };
+
+use trouble::Trouble;
 
 /// Wait after a failed round.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -125,8 +128,9 @@ impl Jobs {
     {
         let (parts, stop, name) = (parts.clone(), self.stop.clone(), beat.name);
         let job = async move {
+            let mut trouble = Trouble::default();
             while !stop.is_cancelled() {
-                let done = one(&parts, name, round(parts.clone())).await;
+                let done = one(&parts, name, &mut trouble, round(parts.clone())).await;
                 let pause = if done { beat.period } else { AFTER_FAILURE };
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -146,10 +150,11 @@ impl Jobs {
     {
         let (parts, stop) = (parts.clone(), self.stop.clone());
         let kept = async move {
+            let mut trouble = Trouble::default();
             while !stop.is_cancelled() {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    _ = one(&parts, name, job(parts.clone())) => tokio::time::sleep(AFTER_FAILURE).await,
+                    _ = one(&parts, name, &mut trouble, job(parts.clone())) => tokio::time::sleep(AFTER_FAILURE).await,
                 }
             }
         };
@@ -180,25 +185,39 @@ impl Beat {
     }
 }
 
-/// One round in a task of its own, so that a panic ends nothing else. False when it failed.
-async fn one<Fut>(parts: &Parts, name: &'static str, round: Fut) -> bool
+/// One round in a task of its own, so that a panic ends nothing else. False when it failed. A job says that it fails when
+/// it begins to, then at growing intervals, and when it works again; the metrics say it all the time.
+async fn one<Fut>(parts: &Parts, name: &'static str, trouble: &mut Trouble, round: Fut) -> bool
 where
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
 {
     let task = tokio_util::task::AbortOnDropHandle::new(tasks::spawn(name, round));
-    let error = match task.await {
+    let ended = task.await;
+    let (metrics, now) = (&parts.metrics, parts.app.clock.monotonic());
+    let error = match ended {
         Ok(Ok(())) => {
-            parts
-                .metrics
-                .job_age_seconds
-                .with_label_values(&[name])
-                .set(0.0);
+            metrics.job_age_seconds.with_label_values(&[name]).set(0.0);
+            metrics.job_failing.with_label_values(&[name]).set(0);
+            if let Some(told) = trouble.over(now) {
+                let (failures, seconds) = (told.failures, told.lasted.as_secs());
+                tracing::info!(job = name, failures, seconds, "works again");
+            }
             return true;
         }
         Ok(Err(error)) => error.to_string(),
         Err(panic) => panic.to_string(),
     };
-    tracing::warn!(job = name, error, "a round failed and is tried again");
-    parts.metrics.job_failures.with_label_values(&[name]).inc();
+    if let Some(told) = trouble.failed(now) {
+        let (failures, seconds) = (told.failures, told.lasted.as_secs());
+        tracing::warn!(
+            job = name,
+            error,
+            failures,
+            seconds,
+            "a round failed and is tried again; it is told again at growing intervals"
+        );
+    }
+    metrics.job_failing.with_label_values(&[name]).set(1);
+    metrics.job_failures.with_label_values(&[name]).inc();
     false
 }

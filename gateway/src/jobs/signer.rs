@@ -5,6 +5,11 @@ use std::time::Duration;
 use super::Parts;
 use crate::{app::AppError, signer::SignerError};
 
+/// What its absence means.
+const ABSENT: AppError = AppError::conflict(
+    "签名服务没有应答：恢复之前不发送指令，也不续租约",
+    "no signer: no command goes out and no lease is renewed until it answers",
+);
 /// How often it is asked.
 pub(super) const PERIOD: Duration = Duration::from_secs(10);
 
@@ -21,11 +26,11 @@ pub(super) async fn round(parts: Parts) -> Result<(), AppError> {
         // Too much to do is not absence.
         Err(SignerError::Busy) => return Ok(()),
         Err(error) => {
-            tracing::warn!(%error, "no signer: no command goes out and no lease is renewed until it answers");
+            tracing::debug!(%error, "the signer does not answer");
             false
         }
     };
     parts.metrics.signer_up.set(i64::from(up));
     readiness.set_signer(up);
-    Ok(())
+    if up { Ok(()) } else { Err(ABSENT) }
 }

@@ -13,7 +13,7 @@ mod settings;
 mod tokens;
 mod web;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,8 @@ use tokens::Tokens;
 const WATCH: Duration = Duration::from_secs(1);
 /// What costs the database something is looked at every so many times.
 const SLOW_BEAT: u64 = 10;
+/// A step of the end that takes longer is told.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// A bus whose canary is away longer is not ready.
 const BUS_LIMIT_S: f64 = 10.0;
 
@@ -204,11 +206,37 @@ impl Rooms {
         self.metrics.ready.set(0);
         self.app.readiness().drain();
         self.app.readiness().set_front(false);
-        let mut clean = self.front.drain(deadline).await;
-        clean &= timeout(deadline, self.devices.drain()).await.is_ok();
-        clean &= timeout(deadline, self.jobs.stop()).await.is_ok();
-        clean & self.business.drain(deadline).await
+        let front = self.front.drain(deadline);
+        let mut clean = within(deadline, "seals' connections", front).await == Some(true);
+        let devices = self.devices.drain();
+        clean &= within(deadline, "sessions of seals", devices)
+            .await
+            .is_some();
+        let jobs = self.jobs.stop();
+        clean &= within(deadline, "background work", jobs).await.is_some();
+        let business = self.business.drain(deadline);
+        clean & (within(deadline, "business subscribers", business).await == Some(true))
     }
+}
+
+/// A step of the end, within its deadline; says what is waited for when it takes long.
+async fn within<T>(
+    deadline: Duration,
+    what: &'static str,
+    step: impl Future<Output = T>,
+) -> Option<T> {
+    let mut step = pin!(step);
+    let patience = PATIENCE.min(deadline);
+    if let Ok(done) = timeout(patience, step.as_mut()).await {
+        return Some(done);
+    }
+    let most = deadline.as_secs();
+    tracing::info!(what, most, "stopping: still waiting");
+    let done = timeout(deadline.saturating_sub(patience), step).await.ok();
+    if done.is_none() {
+        tracing::warn!(what, "stopping: not waited for any longer");
+    }
+    done
 }
 
 impl Running {
@@ -245,10 +273,12 @@ impl Running {
         self.place.withdraw();
         let mut clean = self.rooms.drain(self.deadline).await;
         self.stop.cancel();
-        clean &= timeout(self.deadline, self.http).await.is_ok();
+        let http = within(self.deadline, "HTTP requests under way", self.http);
+        clean &= http.await.is_some();
         self.rooms.bus.stop();
         let store = self.rooms.app.store().clone();
-        clean & timeout(self.deadline, store.close()).await.is_ok()
+        let closed = within(self.deadline, "the database", store.close()).await;
+        clean & closed.is_some()
     }
 }
 

@@ -196,7 +196,8 @@ impl Driver {
     }
 
     async fn refuse(&self, waiting: Waiting, reason: &str) {
-        tracing::warn!(socket = %self.socket.display(), reason, "the signer cannot be reached");
+        // Every request that finds no signer: whoever asked says it once.
+        tracing::debug!(socket = %self.socket.display(), reason, "the signer cannot be reached");
         let error = SignerError::Unreachable(format!("{}: {reason}", self.socket.display()));
         // Nobody waits any more: then nobody needs the answer.
         let _ = waiting.answer.send(Err(error));

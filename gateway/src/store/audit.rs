@@ -3,6 +3,7 @@
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 use sealgate_domain::{DeviceId, Millis, OrganizationId};
 use sha2::{Digest, Sha256};
@@ -83,7 +84,44 @@ impl Tx {
     }
 }
 
-/// The newest row about a device with one of these actions.
+/// Actions a device's rows are found by, word for word as the partial index of them says it.
+const MARKED: &str = "action IN ('device.suspend', 'device.suspended', 'device.alarm', 'log.fork')";
+
+/// What a device's newest row is looked for about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It was taken out of use, by people or by the platform.
+    Suspension,
+    /// Somebody should look.
+    Alarm,
+}
+
+impl Mark {
+    const fn actions(self) -> [&'static str; 2] {
+        match self {
+            Self::Suspension => ["device.suspend", "device.suspended"],
+            Self::Alarm => ["device.alarm", "log.fork"],
+        }
+    }
+}
+
+fn marked(
+    device: DeviceId,
+    organization: Option<OrganizationId>,
+    mark: Mark,
+) -> sea_orm::Select<table::Entity> {
+    let query = table::Entity::find()
+        .filter(table::Column::DeviceId.eq(device.to_key()))
+        .filter(Expr::cust(MARKED))
+        .filter(table::Column::Action.is_in(mark.actions()))
+        .order_by_desc(table::Column::Id);
+    match organization {
+        Some(organization) => query.filter(table::Column::OrganizationId.eq(organization.0)),
+        None => query,
+    }
+}
+
+/// The newest row about a device and that.
 ///
 /// # Errors
 /// The database.
@@ -91,16 +129,9 @@ pub async fn newest_of(
     r: &Reader,
     device: DeviceId,
     organization: Option<OrganizationId>,
-    actions: &[&str],
+    mark: Mark,
 ) -> Result<Option<Row>, StoreError> {
-    let mut query = table::Entity::find()
-        .filter(table::Column::DeviceId.eq(device.to_key()))
-        .filter(table::Column::Action.is_in(actions.iter().copied()))
-        .order_by_desc(table::Column::Id)
-        .limit(1);
-    if let Some(organization) = organization {
-        query = query.filter(table::Column::OrganizationId.eq(organization.0));
-    }
+    let query = marked(device, organization, mark).limit(1);
     Ok(query.one(r).await?)
 }
 
@@ -124,4 +155,30 @@ pub async fn list(
         query = query.filter(table::Column::Id.lt(before));
     }
     Ok(query.all(r).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::TestStore;
+
+    #[tokio::test]
+    async fn a_devices_suspension_and_alarm_walk_an_index_that_holds_nothing_else() {
+        let test = TestStore::sqlite().await;
+        let organization = OrganizationId(uuid::Uuid::from_u128(1));
+        for mark in [Mark::Suspension, Mark::Alarm] {
+            for organization in [None, Some(organization)] {
+                let plan = test
+                    .plan(marked(DeviceId([1; 8]), organization, mark))
+                    .await;
+                let walked = plan.contains("audit_marked");
+                assert!(walked && !plan.contains("TEMP"), "{mark:?}: {plan}");
+            }
+        }
+        for mark in [Mark::Suspension, Mark::Alarm] {
+            for action in mark.actions() {
+                assert!(MARKED.contains(action), "{action}");
+            }
+        }
+    }
 }

@@ -73,6 +73,8 @@ pub struct GrantFilter {
     pub member: Option<MemberId>,
     /// In this state at this time.
     pub state: Option<(GrantState, Millis)>,
+    /// Not ended.
+    pub open: bool,
 }
 
 /// One grant.
@@ -163,6 +165,9 @@ pub async fn list(
     }
     if let Some((state, now)) = filter.state {
         query = query.filter(in_state(state, now));
+    }
+    if filter.open {
+        query = query.filter(table::Column::EndedAt.is_null());
     }
     if let Some(before) = before {
         query = query.filter(table::Column::Id.lt(before.0));

@@ -1,10 +1,13 @@
 //! Members of organizations.
 
+use std::collections::{HashMap, HashSet};
+
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use sealgate_domain::{
     MemberId, OrganizationId,
     member::{Role, Roster},
 };
+use uuid::Uuid;
 
 use super::{Reader, StoreError, Tx, entity::member as table, rows};
 
@@ -34,6 +37,25 @@ impl Row {
 /// The database.
 pub async fn find(r: &Reader, id: MemberId) -> Result<Option<Row>, StoreError> {
     Ok(table::Entity::find_by_id(id.0).one(r).await?)
+}
+
+/// Names by id, of removed members too.
+///
+/// # Errors
+/// The database.
+pub async fn names(
+    r: &Reader,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, String>, StoreError> {
+    let ids: HashSet<Uuid> = ids.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = table::Entity::find()
+        .filter(table::Column::Id.is_in(ids))
+        .all(r)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.name)).collect())
 }
 
 /// The present owner.

@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(6, "renewal", "0006_renewal.sql"),
     migration!(7, "times", "0007_times.sql"),
     migration!(8, "unsettled", "0008_unsettled.sql"),
+    migration!(9, "marked", "0009_marked.sql"),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

@@ -215,22 +215,8 @@ pub async fn find(
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement};
-
     use super::*;
     use crate::store::testing::{START, TestStore};
-
-    /// How SQLite would walk a query; "TEMP B-TREE" means it sorts everything it finds.
-    async fn plan(test: &TestStore, query: sea_orm::Select<table::Entity>) -> String {
-        let mut statement: Statement = query.limit(50).build(DbBackend::Sqlite);
-        statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
-        let rows = test.store.read().query_all_raw(statement).await.unwrap();
-        let steps: Vec<String> = rows
-            .iter()
-            .map(|row| row.try_get("", "detail").unwrap())
-            .collect();
-        steps.join("; ")
-    }
 
     fn cases() -> [(&'static str, StampFilter); 7] {
         let none = StampFilter::default;
@@ -274,7 +260,7 @@ mod tests {
                     from,
                     ..filter.clone()
                 };
-                let plan = plan(&test, by_time(&filter, before, false)).await;
+                let plan = test.plan(by_time(&filter, before, false)).await;
                 let walked = plan.split(&[' ', ';']).any(|word| word == index);
                 assert!(walked && !plan.contains("TEMP"), "{index}: {plan}");
             }
@@ -290,7 +276,7 @@ mod tests {
             ..StampFilter::default()
         };
         for before in [None, Some((1, 9))] {
-            let plan = plan(&test, by_log(&filter, before)).await;
+            let plan = test.plan(by_log(&filter, before)).await;
             let walked = plan.contains("stamp_key");
             assert!(walked && !plan.contains("TEMP"), "{plan}");
         }

@@ -3,7 +3,11 @@
 use std::{future::Future, path::PathBuf};
 
 use bytes::Bytes;
-use sea_orm::sqlx::{self, Connection, Executor, PgConnection};
+use sea_orm::{
+    ConnectionTrait as _, DbBackend, EntityTrait, QuerySelect as _, QueryTrait as _, Select,
+    Statement,
+    sqlx::{self, Connection, Executor, PgConnection},
+};
 use sealgate_domain::{
     DeviceId, GrantId, MemberId, Millis, OrganizationId,
     stamp::{AbnormalKind, Cursor, Hash, TimeSync},
@@ -57,6 +61,17 @@ impl TestStore {
         };
         let (schema, config) = schema(&server).await;
         Some(Self::open(config, None, Some((server, schema))).await)
+    }
+
+    /// How SQLite would walk a query; "TEMP B-TREE" means it sorts everything it finds.
+    pub(crate) async fn plan<E: EntityTrait>(&self, query: Select<E>) -> String {
+        let mut statement: Statement = query.limit(50).build(DbBackend::Sqlite);
+        statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+        let rows = self.store.read().query_all_raw(statement).await;
+        let rows = rows.expect("a query that can be explained");
+        let steps = rows.iter().map(|row| row.try_get::<String>("", "detail"));
+        let steps: Result<Vec<_>, _> = steps.collect();
+        steps.expect("texts").join("; ")
     }
 
     async fn open(

@@ -167,6 +167,8 @@ metrics! {
     sms: IntCounterVec = "sealgate_sms_total", ["result"];
     /// Age of the last finished round of a job, by name.
     job_age_seconds: GaugeVec = "sealgate_job_age_seconds", ["job"];
+    /// 1 while the rounds of a job fail, by name.
+    job_failing: IntGaugeVec = "sealgate_job_failing", ["job"];
     /// Failed rounds of a job, by name.
     job_failures: IntCounterVec = "sealgate_job_failures_total", ["job"];
 }

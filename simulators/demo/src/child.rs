@@ -9,6 +9,7 @@ use std::{
     io::Read as _,
     os::unix::process::CommandExt as _,
     path::Path,
+    pin::pin,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
@@ -51,6 +52,11 @@ fn read_to_end() {
     let mut sink = [0_u8; 64];
     while matches!(std::io::stdin().read(&mut sink), Ok(read) if read > 0) {}
 }
+
+/// How often a child that was asked to leave is looked at.
+const STEP: Duration = Duration::from_millis(20);
+/// How often it is said that it is still waited for.
+const WORD: Duration = Duration::from_secs(2);
 
 /// This program, run again.
 #[derive(Debug)]
@@ -98,21 +104,63 @@ impl Offspring {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Asks it to leave by ending its standard input, and waits.
-    pub(crate) fn leave(&mut self, patience: Duration) {
+    /// Asks it to leave by ending its standard input, waits, and says so when that takes long. Kills it when its time is
+    /// over, or when `impatient` comes first.
+    pub(crate) async fn part(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        impatient: impl Future<Output = ()>,
+    ) -> Parting {
         drop(self.child.stdin.take());
-        let step = Duration::from_millis(50);
+        let mut impatient = pin!(impatient);
+        let mut waited = Duration::ZERO;
+        while waited < patience {
+            if self.ended().is_some() {
+                return Parting::Left;
+            }
+            tokio::select! {
+                biased;
+                () = impatient.as_mut() => {
+                    let _ = self.kill();
+                    return Parting::Killed;
+                }
+                () = tokio::time::sleep(STEP) => waited += STEP,
+            }
+            if waited.as_millis().is_multiple_of(WORD.as_millis()) {
+                let (waited, most) = (waited.as_secs(), patience.as_secs());
+                eprintln!(
+                    "waiting for {what}: {waited} s of at most {most}; Ctrl-C again ends it at once"
+                );
+            }
+        }
+        // It had its time; a process that is already gone cannot be killed and need not be.
+        let _ = self.kill();
+        Parting::Killed
+    }
+
+    /// The same where nothing can be awaited.
+    fn leave(&mut self, patience: Duration) {
+        drop(self.child.stdin.take());
         let mut waited = Duration::ZERO;
         while waited < patience {
             if self.ended().is_some() {
                 return;
             }
-            thread::sleep(step);
-            waited += step;
+            thread::sleep(STEP);
+            waited += STEP;
         }
-        // It had its time; a process that is already gone cannot be killed and need not be.
         let _ = self.kill();
     }
+}
+
+/// How a child went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// By itself.
+    Left,
+    /// It was ended.
+    Killed,
 }
 
 impl Drop for Offspring {
@@ -157,4 +205,41 @@ fn sealgate_command(args: &[OsString]) -> anyhow::Result<Command> {
 
 fn program() -> anyhow::Result<std::path::PathBuf> {
     std::env::current_exe().context("this program's own file")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    fn child(program: &str, word: &str) -> Offspring {
+        let child = Command::new(program)
+            .arg(word)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Offspring { child }
+    }
+
+    #[tokio::test]
+    async fn a_child_that_leaves_when_asked_is_not_killed() {
+        let mut cat = child("cat", "-");
+        let patience = Duration::from_secs(60);
+        let parting = cat.part("a cat", patience, pending()).await;
+        assert_eq!(parting, Parting::Left);
+        assert!(cat.ended().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn a_child_that_hangs_is_ended_by_a_second_interrupt_or_when_its_time_is_over() {
+        let mut deaf = child("sleep", "600");
+        let patience = Duration::from_secs(60);
+        assert_eq!(deaf.part("it", patience, ready(())).await, Parting::Killed);
+        let mut deaf = child("sleep", "600");
+        let patience = Duration::from_millis(40);
+        assert_eq!(deaf.part("it", patience, pending()).await, Parting::Killed);
+        assert!(deaf.ended().is_some());
+    }
 }

@@ -59,7 +59,7 @@ pub(crate) async fn play(args: &Args, seed: u64) -> anyhow::Result<Summary> {
     if played.is_err() {
         show_last_words(&data);
     }
-    gateway.stop();
+    gateway.stop(std::future::pending()).await;
     played
 }
 

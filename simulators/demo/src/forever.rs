@@ -11,12 +11,14 @@ use tokio::task::JoinSet;
 use crate::{
     Args,
     api::Api,
-    child::Offspring,
+    child::{Offspring, Parting},
     gateway::{Gateway, Ports},
     prepare::{self, Company},
     seals,
 };
 
+/// How long the seals' orderly end may take.
+const PARTING: Duration = Duration::from_secs(10);
 /// How long a day takes.
 const DAY_S: u64 = 120;
 
@@ -58,10 +60,29 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<bool> {
     grant_all(&api, &company, &names).await?;
     tell(&api, &token, &names[0])?;
     let outcome = watch(&mut gateway, &mut fleet).await;
-    eprintln!("stopping: seals first, then the gateway");
-    fleet.leave(Duration::from_secs(10));
-    gateway.stop();
+    part(&mut gateway, &mut fleet).await;
     outcome.map(|()| true)
+}
+
+/// Ends both in order, seals first; a further Ctrl-C ends the one that is waited for at once.
+async fn part(gateway: &mut Gateway, fleet: &mut Offspring) {
+    eprintln!("stopping the simulated seals");
+    let parting = fleet.part("the simulated seals", PARTING, interrupted());
+    if parting.await == Parting::Killed {
+        eprintln!("the simulated seals were ended as they were");
+    }
+    eprintln!("stopping the gateway");
+    if gateway.stop(interrupted()).await == Parting::Killed {
+        eprintln!("the gateway was ended as it was; what it had acknowledged is kept");
+    }
+    eprintln!("stopped");
+}
+
+async fn interrupted() {
+    // Without a handler nobody can be impatient.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Until somebody interrupts, or a child ends by itself.

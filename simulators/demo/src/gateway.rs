@@ -10,10 +10,13 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::time::{Instant, sleep};
 
-use crate::child::Offspring;
+use crate::child::{Offspring, Parting};
 
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long an orderly end may take.
+const PARTING: Duration = Duration::from_secs(20);
 
 /// Where the gateway listens.
 #[derive(Debug, Clone, Copy)]
@@ -90,9 +93,10 @@ impl Gateway {
         self.ready().await
     }
 
-    /// Ends it in order.
-    pub(crate) fn stop(&mut self) {
-        self.child.leave(Duration::from_secs(20));
+    /// Ends it in order; `impatient` ends it as it is.
+    pub(crate) async fn stop(&mut self, impatient: impl Future<Output = ()>) -> Parting {
+        let what = "the gateway (requests and writes under way are finished)";
+        self.child.part(what, PARTING, impatient).await
     }
 
     /// Fails when the gateway has ended by itself.

@@ -26,14 +26,20 @@ impl App {
         actor.may(Permission::RenewCertificate)?;
         let now = self.clock.now();
         if not_after <= now {
-            return Err(AppError::invalid("cert_not_after", "a time to come"));
+            return Err(AppError::invalid(
+                "cert_not_after",
+                ("须为将来的时间", "a time to come"),
+            ));
         }
         let row = self.change(Lane::Normal, |tx| {
             let actor = actor.clone();
             async move {
                 let mut row = load(&tx, &actor, id).await?;
                 if row.revoked_at.is_some() {
-                    return Err(AppError::Conflict("the certificate was revoked"));
+                    return Err(AppError::conflict(
+                        "证书已被吊销",
+                        "the certificate was revoked",
+                    ));
                 }
                 let known = [
                     Some(row.cert_fingerprint.as_slice()),

@@ -89,13 +89,16 @@ impl App {
                 if !(1..=40).contains(&text.chars().count()) {
                     return Err(AppError::invalid(
                         format!("[{at}].{field}"),
-                        "1 to 40 characters",
+                        ("须为1至40个字符", "1 to 40 characters"),
                     ));
                 }
                 if !is_readable(text) {
                     return Err(AppError::invalid(
                         format!("[{at}].{field}"),
-                        "something to be seen, no control characters",
+                        (
+                            "须为可见字符，不得含控制字符",
+                            "something to be seen, no control characters",
+                        ),
                     ));
                 }
             }
@@ -263,7 +266,8 @@ async fn void_orders(tx: &Tx, row: &Device, now: Millis) -> Result<(), AppError>
 async fn one_certificate_each(tx: &Tx, devices: &[NewDevice]) -> Result<(), AppError> {
     let taken = |at: usize, by: DeviceId| {
         let field = format!("[{at}].cert_sha256");
-        Err(AppError::invalid(field, format!("{by} has it")))
+        let words = (format!("已被 {by} 使用"), format!("{by} has it"));
+        Err(AppError::invalid(field, words))
     };
     let mut seen: HashMap<&[u8], (usize, DeviceId)> = HashMap::with_capacity(devices.len());
     for (at, new) in devices.iter().enumerate() {
@@ -297,7 +301,7 @@ async fn import(
             true => Ok(false),
             false => Err(AppError::invalid(
                 format!("[{at}].id"),
-                "known with other keys",
+                ("该设备已登记，但密钥不同", "known with other keys"),
             )),
         };
     }
@@ -306,7 +310,7 @@ async fn import(
         Err(crate::store::StoreError::Exists(_)) => {
             return Err(AppError::invalid(
                 format!("[{at}].serial"),
-                "another device has it",
+                ("已被其他设备使用", "another device has it"),
             ));
         }
         done => done?,

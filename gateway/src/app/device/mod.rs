@@ -28,7 +28,7 @@ pub use crate::store::{
     report::Row as Report,
 };
 pub use fleet::{Imported, NewDevice};
-pub use log::{DeviceLog, LogHead, LogPlace};
+pub use log::{LogHead, LogPlace, LogShown, LogState, LogStep};
 pub use settings::SettingsShown;
 
 /// A device with what it reported.
@@ -222,8 +222,8 @@ async fn suspended_reason(r: &Reader, device: &Device) -> Result<Option<String>,
     if device.state()?.life != rules::Life::Suspended {
         return Ok(None);
     }
-    let actions = ["device.suspend", "device.suspended"];
-    let row = audit::newest_of(r, device.key(), device.organization(), &actions).await?;
+    let mark = audit::Mark::Suspension;
+    let row = audit::newest_of(r, device.key(), device.organization(), mark).await?;
     let detail = row.and_then(|row| row.detail);
     let reason = detail.as_ref().and_then(|detail| detail["reason"].as_str());
     Ok(reason.filter(|text| !text.is_empty()).map(str::to_owned))
@@ -233,7 +233,10 @@ async fn suspended_reason(r: &Reader, device: &Device) -> Result<Option<String>,
 fn reason(text: &str) -> Result<String, AppError> {
     let text = text.trim();
     if text.chars().count() > 200 {
-        return Err(AppError::invalid("reason", "at most 200 characters"));
+        return Err(AppError::invalid(
+            "reason",
+            ("最多200个字符", "at most 200 characters"),
+        ));
     }
     Ok(text.to_owned())
 }

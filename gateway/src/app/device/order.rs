@@ -1,10 +1,13 @@
 //! What people order of a device, step by step.
 //!
 //! Every order takes the same steps, in one transaction of the priority lane, and they stand here once: access, what was
-//! written, the device, has this very request ordered it already, the rules, is it on its way, the code if it needs one,
-//! what changes with it, the order with its audit row and event. What differs is a [`Wish`].
+//! written, the device, has this very request ordered it already, the code if it needs one, the rules, is it on its way,
+//! what changes with it, the order with its audit row and event. What differs is a [`Wish`]. Nothing is answered before the
+//! code was looked at: whoever guesses is counted, whatever the rules say and whatever is on its way meanwhile.
 
-use sealgate_domain::{CommandId, DeviceId, Millis, device as rules, settings::Settings};
+use sealgate_domain::{
+    CommandId, DeviceId, Millis, RuleError, device as rules, settings::Settings,
+};
 
 use crate::store::{self, Lane, Tx, command::Row as Command};
 
@@ -12,7 +15,7 @@ use super::{
     super::{
         Actor, App, AppError,
         access::Permission,
-        code,
+        code::{self, Entry},
         command::{Issue, enqueue},
         order::Order,
     },
@@ -156,15 +159,23 @@ impl App {
             if let Some(made) = repeated(&tx, actor, now).await? {
                 return Ok(Ok((row, made)));
             }
+            let entry = match wish.code() {
+                Some(digits) => code::enter(&tx, secret, &row, digits, now).await?,
+                None => Entry::Right,
+            };
+            if let Entry::Refused(rule) = entry {
+                // Not an error of the transaction: the try must be committed.
+                return Ok(Err(rule));
+            }
             let order = wish.decide(&tx, &row, now).await?;
+            if entry == Entry::NoCode {
+                return Ok(Err(RuleError::CodeWrong));
+            }
             if let Some(made) = on_its_way(&tx, &row, &order).await? {
                 return Ok(Ok((row, made)));
             }
-            if let Some(digits) = wish.code()
-                && let Err(rule) = code::enter(&tx, secret, &row, digits, now).await?
-            {
-                // Not an error of the transaction: the try must be committed.
-                return Ok(Err(rule));
+            if entry == Entry::Again {
+                return Ok(Err(RuleError::CodeUsed));
             }
             wish.take_effect(&tx, actor, &mut row, now).await?;
             let command = issue(&tx, actor, &mut row, (wish, &order), now).await?;
@@ -190,9 +201,10 @@ async fn on_its_way(tx: &Tx, row: &Device, order: &Order) -> Result<Option<Comma
     let name = order.op().as_str();
     match live.into_iter().find(|command| command.op == name) {
         Some(found) if found.args == order.to_json() => Ok(Some(found)),
-        Some(found) if found.supersede_key.is_none() => {
-            Err(AppError::Conflict("an order of this kind is on its way"))
-        }
+        Some(found) if found.supersede_key.is_none() => Err(AppError::conflict(
+            "同类指令正在执行",
+            "an order of this kind is on its way",
+        )),
         _ => Ok(None),
     }
 }

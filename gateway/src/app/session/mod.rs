@@ -254,7 +254,9 @@ async fn alarm(
     kind: &'static str,
     now: Millis,
 ) -> Result<(), StoreError> {
-    tx.audit(audit(device, false, "device.alarm", now)).await?;
+    let mut row = audit(device, false, "device.alarm", now);
+    row.detail = Some(serde_json::json!({"kind": kind}));
+    tx.audit(row).await?;
     tx.emit(Event {
         topic: Topic::Alarm,
         organization: device.organization(),

@@ -67,6 +67,31 @@ pub(in crate::cli) enum DeviceCommand {
     Unbind(OrderArgs),
     /// Ask a device where it is; it must be connected
     Locate(OrderArgs),
+    /// Switch offline mode with the code sent to the owner's phone (`org code`); it must be connected
+    Offline {
+        /// Device
+        id: String,
+        /// on or off
+        #[arg(value_enum)]
+        mode: Switch,
+        /// The six digits
+        #[arg(long)]
+        code: String,
+        /// Wait for the seal this long
+        #[arg(long, value_name = "SECONDS")]
+        wait: Option<u64>,
+    },
+    /// Change a device's name or note
+    Set {
+        /// Device
+        id: String,
+        /// New name
+        #[arg(long, required_unless_present = "note")]
+        name: Option<String>,
+        /// New note
+        #[arg(long)]
+        note: Option<String>,
+    },
     /// Take a device out of use
     Suspend(ReasonArgs),
     /// Bring a suspended device back
@@ -80,6 +105,11 @@ pub(in crate::cli) enum DeviceCommand {
         /// Also take it out of this folder's manifest
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+    },
+    /// Show how far a device's log is stored, whether it stands still, and what to do then
+    Log {
+        /// Device
+        id: String,
     },
     /// Let a log that stands still go on: after a fork, or when the seal freed records that nobody has
     LogReopen {
@@ -95,14 +125,36 @@ pub(in crate::cli) enum DeviceCommand {
         #[arg(long)]
         head: Option<String>,
     },
-    /// Show or change settings of a device
+    /// Show or change settings of a device: without a value they are shown, what is left out stays
     Settings {
         /// Device
         id: String,
-        /// New values as JSON; without it they are shown
-        #[arg(long, value_name = "JSON")]
-        set: Option<String>,
+        #[command(flatten)]
+        values: SettingArgs,
     },
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(in crate::cli) enum Switch {
+    /// On
+    On,
+    /// Off
+    Off,
+}
+
+/// Values of settings.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SettingArgs {
+    /// How long the screen stays lit, 0 to 180; 0 is always
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(0..=180))]
+    pub(in crate::cli) backlight: Option<u16>,
+    /// When it switches itself off, 0 to 30; 0 is never
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u16).range(0..=30))]
+    pub(in crate::cli) auto_off: Option<u16>,
+    /// New values as JSON: backlight_s, auto_off_min or both
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["backlight", "auto_off"])]
+    pub(in crate::cli) set: Option<String>,
 }
 
 /// A device and why.
@@ -329,10 +381,13 @@ pub(in crate::cli) struct RecordsArgs {
     /// Only abnormal ones
     #[arg(long)]
     pub(in crate::cli) abnormal: bool,
-    /// Received at or after this time
+    /// Only this class of abnormal use, 1 to 10
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=10))]
+    pub(in crate::cli) class: Option<u8>,
+    /// Made at or after this time, as 2030-01-31T18:00:00Z
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) from: Option<String>,
-    /// Received before this time
+    /// Made before this time
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) to: Option<String>,
     /// Write all of them to this file, one JSON document a line
@@ -343,8 +398,17 @@ pub(in crate::cli) struct RecordsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct AuditArgs {
+    /// Of this organization
+    #[arg(long, value_name = "ORG")]
+    pub(in crate::cli) organization: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) page: PageArgs,
+}
+
+#[derive(Debug, Args)]
 pub(in crate::cli) struct EventsArgs {
-    /// Topics separated by commas: stamp, alarm, presence, command
+    /// Topics separated by commas: stamp, alarm, presence, command, grant, device, organization
     #[arg(long)]
     pub(in crate::cli) topics: Option<String>,
     /// Begin behind this position; without it with what happens from now on

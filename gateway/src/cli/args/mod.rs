@@ -97,6 +97,8 @@ pub(super) enum Command {
     Unlock(OrderArgs),
     /// List or export stamp records
     Records(RecordsArgs),
+    /// List who changed what, newest first
+    Audit(AuditArgs),
     /// Follow what happens
     Events(EventsArgs),
     /// Check, print and write settings

@@ -4,23 +4,24 @@ use std::{collections::HashSet, path::Path};
 
 use reqwest::Method;
 use sealgate_broker_config::device as material;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{follow, order, segment};
 use crate::cli::{
     Exit, Failure,
     api::Api,
-    args::{DeviceCommand, Global, PageArgs, ReasonArgs},
+    args::{DeviceCommand, Global, PageArgs, ReasonArgs, SettingArgs, Switch},
     out::{Out, confirm, progress},
     table::Column,
 };
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     ("ID", "id"),
     ("NAME", "name"),
     ("MODEL", "model"),
     ("SERIAL", "serial"),
     ("LIFE", "life"),
+    ("REVOKED", "revoked_at"),
     ("CONNECTED", "connected"),
     ("LOCKED", "lock.reported"),
     ("LAST CONTACT", "last_contact_at"),
@@ -70,11 +71,22 @@ pub(in crate::cli) async fn device(
             let path = format!("devices/{}", segment(&id));
             out.one(&Api::find(global)?.get(&path, &[]).await?)
         }
+        DeviceCommand::Log { id } => {
+            let path = format!("devices/{}/log", segment(&id));
+            out.one(&Api::find(global)?.get(&path, &[]).await?)
+        }
         DeviceCommand::Commands { id, page } => {
             let path = format!("devices/{}/commands", segment(&id));
             let items = Api::find(global)?.list(&path, &[], &page).await?;
             out.list(&COMMANDS, &items)
         }
+        other => ordered(other, global, out).await,
+    }
+}
+
+/// What is ordered of a device, and what is written about it.
+async fn ordered(command: DeviceCommand, global: &Global, out: &Out) -> Result<(), Failure> {
+    match command {
         DeviceCommand::Deliver { id, organization } => {
             let body = json!({"organization": organization});
             act(&id, "deliver", &body, "delivered", global, out).await
@@ -87,13 +99,28 @@ pub(in crate::cli) async fn device(
                 .await?;
             follow(&api, command, wait, out).await
         }
+        DeviceCommand::Offline {
+            id,
+            mode,
+            code,
+            wait,
+        } => {
+            let api = Api::find(global)?;
+            let body = json!({"enabled": mode == Switch::On, "code": code});
+            let path = format!("devices/{}/offline-mode", segment(&id));
+            let command = api.post(&path, &body).await?;
+            follow(&api, command, wait, out).await
+        }
+        DeviceCommand::Set { id, name, note } => {
+            rename(&id, name, note, &Api::find(global)?, out).await
+        }
         DeviceCommand::Unbind(args) => {
             confirm(global.yes, &format!("Unbind {}?", args.reason.id))?;
             order(&args, "unbind", global, out).await
         }
         DeviceCommand::Locate(args) => order(&args, "refresh-position", global, out).await,
-        DeviceCommand::Settings { id, set } => {
-            settings(&id, set.as_deref(), &Api::find(global)?, out).await
+        DeviceCommand::Settings { id, values } => {
+            settings(&id, wanted(&values)?, &Api::find(global)?, out).await
         }
         other => life(other, global, out).await,
     }
@@ -154,14 +181,60 @@ async fn act(
     out.done(&format!("{id}: {done}"), &device)
 }
 
-async fn settings(id: &str, set: Option<&str>, api: &Api, out: &Out) -> Result<(), Failure> {
-    let path = format!("devices/{}/settings", segment(id));
-    let (shown, tag) = api.get_tagged(&path).await?;
-    let Some(text) = set else {
-        return out.one(&shown);
+async fn rename(
+    id: &str,
+    name: Option<String>,
+    note: Option<String>,
+    api: &Api,
+    out: &Out,
+) -> Result<(), Failure> {
+    let given = [("name", name), ("note", note)].into_iter();
+    let given = given.filter_map(|(field, value)| Some((field.to_owned(), value?.into())));
+    let body = Value::Object(given.collect());
+    let path = format!("devices/{}", segment(id));
+    out.one(&api.change(Method::PATCH, &path, None, &body).await?)
+}
+
+/// The settings that are to change; nothing shows them.
+fn wanted(args: &SettingArgs) -> Result<Map<String, Value>, Failure> {
+    let usage = |what: String| {
+        Failure::new(Exit::Usage, what)
+            .hint("--set '{\"backlight_s\": 30}', or --backlight SECONDS and --auto-off MINUTES")
     };
-    let body: Value = serde_json::from_str(text)
-        .map_err(|error| Failure::new(Exit::Usage, format!("--set is not JSON: {error}")))?;
+    if let Some(text) = &args.set {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| usage(format!("--set is not JSON: {error}")))?;
+        return match value {
+            Value::Object(fields) if !fields.is_empty() => Ok(fields),
+            _ => Err(usage("--set names no setting".to_owned())),
+        };
+    }
+    let given = [
+        ("backlight_s", args.backlight),
+        ("auto_off_min", args.auto_off),
+    ];
+    let given = given.into_iter();
+    Ok(given
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
+        .collect())
+}
+
+/// What is not given stays as it is wanted now; the entity tag keeps others' changes.
+async fn settings(
+    id: &str,
+    changes: Map<String, Value>,
+    api: &Api,
+    out: &Out,
+) -> Result<(), Failure> {
+    let path = format!("devices/{}/settings", segment(id));
+    let (mut shown, tag) = api.get_tagged(&path).await?;
+    if changes.is_empty() {
+        return out.one(&shown);
+    }
+    let mut body = shown["desired"].take();
+    for (name, value) in changes {
+        body[name] = value;
+    }
     let answer = api
         .change(Method::PUT, &path, tag.as_deref(), &body)
         .await?;
@@ -256,4 +329,30 @@ async fn import(
         &format!("{added} added, {unchanged} known already{to}"),
         &facts,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(backlight: Option<u16>, auto_off: Option<u16>, set: Option<&str>) -> SettingArgs {
+        SettingArgs {
+            backlight,
+            auto_off,
+            set: set.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn any_one_setting_may_be_changed_alone() {
+        let one = wanted(&args(Some(30), None, None)).unwrap();
+        assert_eq!(Value::Object(one), json!({"backlight_s": 30}));
+        let one = wanted(&args(None, None, Some(r#"{"auto_off_min": 5}"#))).unwrap();
+        assert_eq!(Value::Object(one), json!({"auto_off_min": 5}));
+        assert!(wanted(&args(None, None, None)).unwrap().is_empty());
+        for nothing in ["{}", "30", "{"] {
+            let failure = wanted(&args(None, None, Some(nothing))).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{nothing}");
+        }
+    }
 }

@@ -11,14 +11,16 @@ use crate::cli::{
     table::Column,
 };
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 9] = [
     ("ID", "id"),
     ("DEVICE", "device"),
-    ("MEMBER", "member"),
+    ("MEMBER", "member_name"),
     ("STATE", "state"),
     ("USED", "used"),
     ("COUNT", "count"),
+    ("FROM", "not_before"),
     ("UNTIL", "not_after"),
+    ("MEMBER ID", "member"),
 ];
 
 pub(in crate::cli) async fn grant(

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub(super) use device::device;
 pub(super) use grant::grant;
 pub(super) use org::org;
-pub(super) use record::{events, records};
+pub(super) use record::{audit, events, records};
 
 use super::{
     Exit, Failure,

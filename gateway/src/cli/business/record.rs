@@ -11,21 +11,31 @@ use serde_json::{Value, json};
 use crate::cli::{
     Exit, Failure,
     api::{Api, Query},
-    args::{EventsArgs, Global, PageArgs, RecordsArgs},
+    args::{AuditArgs, EventsArgs, Global, PageArgs, RecordsArgs},
     out::Out,
     table::Column,
 };
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     ("DEVICE", "device"),
     ("SEQ", "seq"),
     ("TIME", "corrected_at"),
     ("N", "n"),
-    ("MEMBER", "member"),
+    ("MEMBER", "member_name"),
     ("ABNORMAL", "abnormal"),
-    ("NAME", "abnormal_name"),
+    ("WHAT", "abnormal_name"),
     ("LAT", "position.lat"),
     ("LON", "position.lon"),
+    ("MEMBER ID", "member"),
+];
+
+const AUDIT: [Column; 6] = [
+    ("AT", "at"),
+    ("WHO", "actor"),
+    ("DID", "action"),
+    ("TO", "subject"),
+    ("DEVICE", "device"),
+    ("MORE", "detail"),
 ];
 
 /// Longest wait of one long poll, seconds.
@@ -43,6 +53,7 @@ pub(in crate::cli) async fn records(
         ("member", args.member.clone()),
         ("grant", args.grant.clone()),
         ("abnormal", args.abnormal.then(|| "true".to_owned())),
+        ("class", args.class.map(|class| class.to_string())),
         ("from", args.from.clone()),
         ("to", args.to.clone()),
     ];
@@ -59,6 +70,16 @@ pub(in crate::cli) async fn records(
             out.list(&COLUMNS, &items)
         }
     }
+}
+
+pub(in crate::cli) async fn audit(
+    args: &AuditArgs,
+    global: &Global,
+    out: &Out,
+) -> Result<(), Failure> {
+    let query = [("organization", args.organization.clone())];
+    let items = Api::find(global)?.list("audit", &query, &args.page).await?;
+    out.list(&AUDIT, &items)
 }
 
 /// All records into a file that appears whole or not at all.

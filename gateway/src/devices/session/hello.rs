@@ -199,7 +199,8 @@ impl Session {
                 None => None,
             },
             Err(error) => {
-                tracing::warn!(device = %self.device, %error, purpose = purpose.as_str(), "not signed");
+                // Of every seal that asks for a lease meanwhile; that the signer is away is told once, by its job.
+                tracing::debug!(device = %self.device, %error, purpose = purpose.as_str(), "not signed");
                 None
             }
         }

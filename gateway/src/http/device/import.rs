@@ -79,5 +79,5 @@ pub(super) fn digits(field: &str, text: &str) -> Result<[u8; 32], Problem> {
         .decode(text.as_bytes())
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| Problem::invalid(field, "64 hexadecimal digits"))
+        .ok_or_else(|| Problem::invalid(field, ("须为64位十六进制数字", "64 hexadecimal digits")))
 }

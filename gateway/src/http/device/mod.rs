@@ -23,6 +23,7 @@ use super::{
     extract::{Body, Params, Path},
     paging::{self, Cursors, Page},
     problem::Problem,
+    reading::unknown,
     values::{DeviceRef, EXAMPLE_DEVICE},
 };
 
@@ -87,7 +88,7 @@ fn filter(query: &DeviceQuery) -> Result<DeviceFilter, Problem> {
         .as_deref()
         .map(str::parse::<Life>)
         .transpose()
-        .map_err(|_| Problem::bad_request("invalid_query", "life: no such stage"))?;
+        .map_err(|_| unknown("life", Life::ALL.iter().map(|life| life.as_str())))?;
     Ok(DeviceFilter {
         organization: query.organization.map(OrganizationId),
         life,

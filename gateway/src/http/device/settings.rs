@@ -22,23 +22,34 @@ use super::super::{
     values::{DeviceRef, EXAMPLE_DEVICE},
 };
 
-/// Settings a manager chooses.
+/// Settings a manager chooses. Any whole number can be read: the rule says what is wrong with it, and its range.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SettingsBody {
     /// Seconds the screen stays lit, 0 to 180; 0 is always.
-    #[schema(maximum = 180, example = 30)]
-    backlight_s: u16,
+    #[schema(minimum = 0, maximum = 180, example = 30)]
+    backlight_s: i64,
     /// Minutes until automatic power-off, 0 to 30; 0 is never.
-    #[schema(maximum = 30, example = 10)]
-    auto_off_min: u16,
+    #[schema(minimum = 0, maximum = 30, example = 10)]
+    auto_off_min: i64,
 }
 
 impl From<Settings> for SettingsBody {
     fn from(settings: Settings) -> Self {
         Self {
-            backlight_s: settings.backlight_s,
-            auto_off_min: settings.auto_off_min,
+            backlight_s: settings.backlight_s.into(),
+            auto_off_min: settings.auto_off_min.into(),
+        }
+    }
+}
+
+impl From<SettingsBody> for Settings {
+    fn from(body: SettingsBody) -> Self {
+        // What does not fit is out of range whatever it is.
+        let number = |wanted: i64| u16::try_from(wanted).unwrap_or(u16::MAX);
+        Self {
+            backlight_s: number(body.backlight_s),
+            auto_off_min: number(body.auto_off_min),
         }
     }
 }
@@ -99,13 +110,9 @@ pub(crate) async fn put(
     IfMatch(version): IfMatch,
     Body(body): Body<SettingsBody>,
 ) -> Result<Response, Problem> {
-    let wanted = Settings {
-        backlight_s: body.backlight_s,
-        auto_off_min: body.auto_off_min,
-    };
     let (shown, order) = api
         .app
-        .configure_device(&actor, id, version, wanted)
+        .configure_device(&actor, id, version, body.into())
         .await?;
     let tagged = Tagged(shown.desired_version, SettingsView::from(shown));
     let mut response = (StatusCode::ACCEPTED, tagged).into_response();

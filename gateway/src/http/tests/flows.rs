@@ -14,7 +14,7 @@ use crate::{
 use super::{super::values::EXAMPLE_DEVICE, Answer, NOW, World, id, manifest};
 
 impl World {
-    async fn give(&self, device: &str, member: &str, more: Value) -> Answer {
+    pub(super) async fn give(&self, device: &str, member: &str, more: Value) -> Answer {
         let mut body = json!({
             "device": device,
             "member": member,
@@ -27,12 +27,12 @@ impl World {
         self.post("/api/v1/grants", body).await
     }
 
-    async fn act(&self, device: &str, what: &str, body: Value) -> Answer {
+    pub(super) async fn act(&self, device: &str, what: &str, body: Value) -> Answer {
         let path = format!("/api/v1/devices/{device}/{what}");
         self.post(&path, body).await
     }
 
-    async fn delivered(&self, grant: &str) {
+    pub(super) async fn delivered(&self, grant: &str) {
         let id = grant.parse().unwrap();
         self.app
             .store
@@ -598,7 +598,12 @@ async fn a_secret_is_never_stored_for_a_repeat() {
     send().await.refused(409, "conflict");
 }
 
-fn press(position: i64, device: &str, organization: &str, abnormal: Option<i32>) -> stamp::Model {
+pub(super) fn press(
+    position: i64,
+    device: &str,
+    organization: &str,
+    abnormal: Option<i32>,
+) -> stamp::Model {
     stamp::Model {
         position,
         device_id: id(device).to_key(),
@@ -629,7 +634,7 @@ fn press(position: i64, device: &str, organization: &str, abnormal: Option<i32>)
 }
 
 impl World {
-    async fn pressed(&self, presses: Vec<stamp::Model>) {
+    pub(super) async fn pressed(&self, presses: Vec<stamp::Model>) {
         self.app
             .store
             .write(Lane::Normal, |tx| {

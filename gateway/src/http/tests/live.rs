@@ -179,6 +179,24 @@ async fn streams_beyond_the_limit_are_turned_away() {
     let _again = Live::open(&world, "", None).await;
 }
 
+#[tokio::test]
+async fn one_token_has_its_share_of_streams_and_the_others_have_theirs() {
+    let world = World::with(crate::config::HttpConfig {
+        max_event_streams: 2,
+        max_event_streams_per_token: 1,
+        ..crate::config::HttpConfig::default()
+    })
+    .await;
+    let other = world.token(Scopes::all(), None).await;
+    let _own = Live::open(&world, "", None).await;
+    let answer = world.get("/api/v1/events?wait=0").await;
+    answer.refused(429, "too_many_streams");
+    let _others = Live::open_as(&world, &other, "", None).await;
+    let (organization, device) = world.bound(true).await;
+    let locked = world.act(device, "lock", json!({})).await;
+    assert_eq!(locked.status, 202, "of {organization}: {}", locked.text);
+}
+
 /// Adds a member and lets streams know. Each adds one event.
 async fn one_more(world: &World, organization: &str, phone: &str) {
     let path = format!("/api/v1/organizations/{organization}/members");

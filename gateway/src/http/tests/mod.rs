@@ -5,6 +5,7 @@ mod documents;
 mod faults;
 mod flows;
 mod live;
+mod operators;
 mod refusals;
 mod requests;
 

@@ -31,7 +31,111 @@ async fn titles_are_chinese_unless_english_is_asked_for() {
         title("zh-CN,en;q=0.5").await,
         ("未找到".into(), "zh".into())
     );
-    assert_eq!(title("fr").await.0, "未找到");
+    assert_eq!(title("fr").await.0, "Not found");
+}
+
+#[tokio::test]
+async fn every_word_of_a_refusal_is_in_the_language_that_was_asked_for() {
+    let world = World::new().await;
+    let id = "0193a1b2-0000-7000-8000-000000000001";
+    let chinese = |text: &str| text.chars().any(|c| c > '\u{2e7f}');
+    for (method, path, body) in [
+        ("GET", "/nowhere".to_owned(), None),
+        ("DELETE", ORGANIZATIONS.to_owned(), None),
+        ("GET", format!("{ORGANIZATIONS}/{id}"), None),
+        ("GET", format!("{ORGANIZATIONS}/1"), None),
+        ("GET", format!("{ORGANIZATIONS}?limit=0"), None),
+        ("GET", format!("{ORGANIZATIONS}?limit=many"), None),
+        ("GET", format!("{ORGANIZATIONS}?no_such=1"), None),
+        ("GET", format!("{ORGANIZATIONS}?cursor=x"), None),
+        ("GET", "/api/v1/devices?life=none".to_owned(), None),
+        ("GET", "/api/v1/grants?state=none".to_owned(), None),
+        ("GET", "/api/v1/stamps?class=11".to_owned(), None),
+        ("GET", "/api/v1/events?topics=weather".to_owned(), None),
+        ("POST", ORGANIZATIONS.to_owned(), Some("{")),
+        ("POST", ORGANIZATIONS.to_owned(), Some("{\"name\": 1}")),
+        ("POST", ORGANIZATIONS.to_owned(), Some("{\"nam\": \"x\"}")),
+        (
+            "POST",
+            "/api/v1/tokens".to_owned(),
+            Some("{\"name\": \"x\", \"scopes\": [\"x\"]}"),
+        ),
+        (
+            "POST",
+            "/api/v1/grants".to_owned(),
+            Some("{\"device\": \"x\"}"),
+        ),
+        ("PATCH", format!("{ORGANIZATIONS}/{id}"), Some("{}")),
+    ] {
+        for language in ["zh", "en"] {
+            let call = world
+                .call(method, &path)
+                .header("accept-language", language);
+            let call = match body {
+                Some(body) => call.text(body).header("content-type", "application/json"),
+                None => call,
+            };
+            let answer = call.send().await;
+            assert!(
+                answer.status.is_client_error(),
+                "{method} {path}: {}",
+                answer.text
+            );
+            let detail = answer.body["detail"].as_str();
+            let errors = answer.body["errors"].as_array().into_iter().flatten();
+            let told: Vec<&str> = errors
+                .filter_map(|error| error["message"].as_str())
+                .chain(detail)
+                .chain(answer.body["title"].as_str())
+                .collect();
+            assert!(
+                told.len() > 1,
+                "{method} {path} says too little: {}",
+                answer.text
+            );
+            for words in told {
+                assert_eq!(chinese(words), language == "zh", "{method} {path}: {words}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_is_told_which_header_was_expected() {
+    let world = World::new().await;
+    let call = || {
+        world
+            .call("GET", ORGANIZATIONS)
+            .without_token()
+            .header("accept-language", "en")
+    };
+    for (header, said) in [
+        (None, "is missing"),
+        (Some("Basic eDp5"), "must have the form Bearer"),
+        (Some("Bearer "), "must have the form Bearer"),
+        (Some("Bearer sk_nonsense"), "nobody has the token"),
+    ] {
+        let call = match header {
+            Some(value) => call().header("authorization", value),
+            None => call(),
+        };
+        let answer = call.send().await;
+        answer.refused(401, "unauthenticated");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("Authorization") && detail.contains(said),
+            "{detail}"
+        );
+        assert!(!answer.text.contains("nonsense"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn the_root_leads_to_the_pages() {
+    let world = World::new().await;
+    let answer = world.call("GET", "/").without_token().send().await;
+    assert_eq!(answer.status, 307);
+    assert_eq!(answer.header("location"), "/docs");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Devices played through `SessionHost`, over a real database, with real jobs and a signer of one key.
 
 mod answers;
+mod away;
 mod commands;
 mod guard;
 mod lifecycle;

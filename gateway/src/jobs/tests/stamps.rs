@@ -9,7 +9,10 @@ use sealgate_domain::device::Life;
 
 use super::world::World;
 use crate::{
-    app::{Actor, device::LogPlace},
+    app::{
+        Actor,
+        device::{LogPlace, LogState, LogStep},
+    },
     devices::link::{CloseReason, Downlink, LinkKind, UplinkLane},
 };
 
@@ -138,9 +141,18 @@ async fn a_fork_is_kept_aside_alarmed_and_suspends_the_seal() {
             .app
             .reopen_log(&actor, seal.id, "a clone, scrapped", ours)
     };
-    let row = reopen().await.unwrap();
-    assert_eq!((row.next_seq, row.state.as_str()), (3, "ok"));
-    assert_eq!(reopen().await.unwrap(), row);
+    let forked = world.app.device_log(&actor, seal.id).await.unwrap();
+    assert_eq!(forked.state, LogState::Forked);
+    assert_eq!(forked.step, LogStep::ReopenAndResume);
+    let alarm = forked.alarm.unwrap();
+    assert_eq!(alarm.kind.as_deref(), Some("log_fork"));
+    assert!(!forked.contradictions.is_empty());
+    let shown = reopen().await.unwrap();
+    assert_eq!(shown.state, LogState::Suspended);
+    assert_eq!(shown.step, LogStep::Resume);
+    let row = shown.log.unwrap();
+    assert_eq!(row.next_seq, 3);
+    assert_eq!(reopen().await.unwrap().log.unwrap(), row);
     let (mut link, ack) = world.greeted(&mut seal).await;
     assert_eq!(ack.ackto, 3);
     link.say(Message::Stamps(waits)).await;
@@ -175,8 +187,17 @@ async fn records_freed_and_nowhere_stored_raise_an_alarm_and_a_person_lets_the_l
         ..LogPlace::default()
     };
     assert!(reopen(beyond).await.is_err());
-    let row = reopen(LogPlace::default()).await.unwrap();
-    assert_eq!(row.next_seq, 4);
+    let before = world.app.device_log(&actor, seal.id).await.unwrap();
+    assert_eq!(
+        (before.state, before.step),
+        (LogState::Missing, LogStep::Reopen)
+    );
+    let shown = reopen(LogPlace::default()).await.unwrap();
+    assert_eq!(
+        (shown.state, shown.step),
+        (LogState::Open, LogStep::Nothing)
+    );
+    assert_eq!(shown.log.unwrap().next_seq, 4);
     assert_eq!(link.close_reason().await, CloseReason::LogReopened);
     let gaps = crate::store::log::gaps(&world.app.store.read(), seal.id, 9)
         .await

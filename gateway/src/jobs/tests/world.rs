@@ -113,7 +113,7 @@ impl World {
         Self::at(Home::any().await, signer, change).await
     }
 
-    fn one_key() -> SharedSigner {
+    pub(super) fn one_key() -> SharedSigner {
         Arc::new(OneKey(SigningKey::from_bytes(&[1; 32])))
     }
 

@@ -1,16 +1,15 @@
-//! The HTTP listener: bounded connections, and a time-out for whoever connects and says nothing.
+//! The HTTP listener: bounded connections, and an end for whoever connects and says nothing.
+//!
+//! A place is always sought for whoever comes next: when the last one is taken, one idle connection is closed for it.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+mod connection;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
-    service::TowerToHyperService,
-};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -27,6 +26,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Limits {
     connections: usize,
     head: Duration,
+    idle: Duration,
 }
 
 impl Limits {
@@ -36,10 +36,17 @@ impl Limits {
         Self {
             connections: config.http.max_connections.clamp(1, most),
             head: HEAD,
+            idle: Duration::from_millis(config.http.keep_alive_ms),
         }
     }
 }
 
+/// Places for connections.
+struct Places {
+    free: Arc<Semaphore>,
+    /// Tells an idle connection that its place is wanted.
+    wanted: Arc<Notify>,
+}
 /// Listens, but does not answer yet.
 pub(super) async fn bind(config: &Config) -> Result<TcpListener, ServerError> {
     let listen = address(&config.http.listen)?;
@@ -65,10 +72,14 @@ pub(super) async fn serve(
     limits: Limits,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Places {
+        free: Arc::new(Semaphore::new(limits.connections)),
+        wanted: Arc::new(Notify::new()),
+    };
     let open = TaskTracker::new();
     while let Some((socket, place)) = accept(&listener, &places, &stop).await {
-        let answered = answer(socket, router.clone(), limits, stop.clone());
+        let wanted = Arc::clone(&places.wanted);
+        let answered = connection::answer(socket, router.clone(), limits, wanted, stop.clone());
         let connection = async move {
             answered.await;
             drop(place);
@@ -83,12 +94,18 @@ pub(super) async fn serve(
 /// The next connection, once there is a place for it; none when it is time to stop.
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    places: &Places,
     stop: &CancellationToken,
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let next = async {
-        let place = Arc::clone(places).acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
+        let place = match Arc::clone(&places.free).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                places.wanted.notify_one();
+                let place = Arc::clone(&places.free).acquire_owned().await;
+                place.expect("the semaphore is never closed")
+            }
+        };
         loop {
             match listener.accept().await {
                 Ok((socket, _)) => return (socket, place),
@@ -106,26 +123,6 @@ async fn accept(
     }
 }
 
-async fn answer(socket: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head);
-    let service = TowerToHyperService::new(router);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "an HTTP connection ended");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
@@ -138,14 +135,22 @@ mod tests {
 
     /// A test that waits longer has failed.
     const PATIENCE: Duration = Duration::from_secs(20);
+    /// Longer than any test.
+    const LONG: u64 = 600_000;
+    const ASK: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-    async fn start(connections: usize, head_ms: u64) -> (SocketAddr, CancellationToken) {
+    async fn start(
+        connections: usize,
+        head_ms: u64,
+        idle_ms: u64,
+    ) -> (SocketAddr, CancellationToken) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let limits = Limits {
             connections,
             head: Duration::from_millis(head_ms),
+            idle: Duration::from_millis(idle_ms),
         };
         let router = Router::new().route("/", get(|| async { "hello" }));
         tasks::spawn("http", serve(listener, router, limits, stop.clone()));
@@ -156,6 +161,15 @@ mod tests {
         let mut socket = TcpStream::connect(address).await.unwrap();
         socket.write_all(text.as_bytes()).await.unwrap();
         socket
+    }
+
+    /// Reads one whole answer and keeps the connection.
+    async fn hear(socket: &mut TcpStream) {
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"hello") {
+            let read = timeout(PATIENCE, socket.read_buf(&mut heard)).await;
+            assert_ne!(read.expect("in time").unwrap(), 0, "closed");
+        }
     }
 
     /// What comes until the other side closes.
@@ -169,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_never_ends_the_head_of_a_request_is_closed() {
-        let (address, _stop) = start(8, 100).await;
+        let (address, _stop) = start(8, 100, LONG).await;
         for text in ["", "GET / HTTP/1.1\r\nhost: x\r\n"] {
             let told = rest(say(address, text).await).await;
             assert!(!told.contains("hello"), "{told}");
@@ -177,15 +191,60 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_kept_alive_in_silence_is_closed() {
-        let (address, _stop) = start(8, 100).await;
-        let told = rest(say(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await).await;
+    async fn whoever_is_slow_with_a_second_request_is_closed_too() {
+        let (address, _stop) = start(8, 100, LONG).await;
+        let mut kept = say(address, ASK).await;
+        hear(&mut kept).await;
+        kept.write_all(b"GET / HT").await.unwrap();
+        assert_eq!(rest(kept).await, "");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_kept_alive_in_silence_is_closed_in_its_own_time() {
+        let (address, _stop) = start(8, LONG, 100).await;
+        let told = rest(say(address, ASK).await).await;
         assert!(told.ends_with("hello"), "{told}");
     }
 
     #[tokio::test]
+    async fn a_connection_between_two_requests_may_be_silent_longer_than_a_head() {
+        let (address, _stop) = start(8, 100, LONG).await;
+        let mut kept = say(address, ASK).await;
+        hear(&mut kept).await;
+        // Another one, silent from now on, is closed for its head before this one goes on.
+        rest(say(address, "").await).await;
+        kept.write_all(ASK.as_bytes()).await.unwrap();
+        hear(&mut kept).await;
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_gives_its_place_to_whoever_comes() {
+        let (address, _stop) = start(2, LONG, LONG).await;
+        let mut idle = Vec::new();
+        // Nobody leaves by himself, and twice as many come as there are places.
+        for _ in 0..4 {
+            let mut socket = say(address, ASK).await;
+            hear(&mut socket).await;
+            idle.push(socket);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_nobody_who_says_nothing() {
+        let (address, stop) = start(8, LONG, LONG).await;
+        let silent = say(address, "").await;
+        let slow = say(address, "GET / HT").await;
+        let mut idle = say(address, ASK).await;
+        hear(&mut idle).await;
+        stop.cancel();
+        assert_eq!(rest(idle).await, "");
+        assert_eq!(rest(silent).await, "");
+        assert_eq!(rest(slow).await, "");
+    }
+
+    #[tokio::test]
     async fn one_connection_too_many_waits_for_its_turn() {
-        let (address, _stop) = start(1, 60_000).await;
+        let (address, _stop) = start(1, LONG, LONG).await;
         let first = say(address, "GET").await;
         let ask = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         let mut second = say(address, ask).await;
