@@ -34,43 +34,47 @@ async fn titles_are_chinese_unless_english_is_asked_for() {
     assert_eq!(title("fr").await.0, "Not found");
 }
 
+/// Requests that are refused, each for a reason of its own.
+const REFUSED: [(&str, &str, Option<&str>); 18] = [
+    ("GET", "/nowhere", None),
+    ("DELETE", ORGANIZATIONS, None),
+    (
+        "GET",
+        "/api/v1/organizations/0193a1b2-0000-7000-8000-000000000001",
+        None,
+    ),
+    ("GET", "/api/v1/organizations/1", None),
+    ("GET", "/api/v1/organizations?limit=0", None),
+    ("GET", "/api/v1/organizations?limit=many", None),
+    ("GET", "/api/v1/organizations?no_such=1", None),
+    ("GET", "/api/v1/organizations?cursor=x", None),
+    ("GET", "/api/v1/devices?life=none", None),
+    ("GET", "/api/v1/grants?state=none", None),
+    ("GET", "/api/v1/stamps?class=11", None),
+    ("GET", "/api/v1/events?topics=weather", None),
+    ("POST", ORGANIZATIONS, Some("{")),
+    ("POST", ORGANIZATIONS, Some(r#"{"name": 1}"#)),
+    ("POST", ORGANIZATIONS, Some(r#"{"nam": "x"}"#)),
+    (
+        "POST",
+        "/api/v1/tokens",
+        Some(r#"{"name": "x", "scopes": ["x"]}"#),
+    ),
+    ("POST", "/api/v1/grants", Some(r#"{"device": "x"}"#)),
+    (
+        "PATCH",
+        "/api/v1/organizations/0193a1b2-0000-7000-8000-000000000001",
+        Some("{}"),
+    ),
+];
+
 #[tokio::test]
 async fn every_word_of_a_refusal_is_in_the_language_that_was_asked_for() {
     let world = World::new().await;
-    let id = "0193a1b2-0000-7000-8000-000000000001";
     let chinese = |text: &str| text.chars().any(|c| c > '\u{2e7f}');
-    for (method, path, body) in [
-        ("GET", "/nowhere".to_owned(), None),
-        ("DELETE", ORGANIZATIONS.to_owned(), None),
-        ("GET", format!("{ORGANIZATIONS}/{id}"), None),
-        ("GET", format!("{ORGANIZATIONS}/1"), None),
-        ("GET", format!("{ORGANIZATIONS}?limit=0"), None),
-        ("GET", format!("{ORGANIZATIONS}?limit=many"), None),
-        ("GET", format!("{ORGANIZATIONS}?no_such=1"), None),
-        ("GET", format!("{ORGANIZATIONS}?cursor=x"), None),
-        ("GET", "/api/v1/devices?life=none".to_owned(), None),
-        ("GET", "/api/v1/grants?state=none".to_owned(), None),
-        ("GET", "/api/v1/stamps?class=11".to_owned(), None),
-        ("GET", "/api/v1/events?topics=weather".to_owned(), None),
-        ("POST", ORGANIZATIONS.to_owned(), Some("{")),
-        ("POST", ORGANIZATIONS.to_owned(), Some("{\"name\": 1}")),
-        ("POST", ORGANIZATIONS.to_owned(), Some("{\"nam\": \"x\"}")),
-        (
-            "POST",
-            "/api/v1/tokens".to_owned(),
-            Some("{\"name\": \"x\", \"scopes\": [\"x\"]}"),
-        ),
-        (
-            "POST",
-            "/api/v1/grants".to_owned(),
-            Some("{\"device\": \"x\"}"),
-        ),
-        ("PATCH", format!("{ORGANIZATIONS}/{id}"), Some("{}")),
-    ] {
+    for (method, path, body) in REFUSED {
         for language in ["zh", "en"] {
-            let call = world
-                .call(method, &path)
-                .header("accept-language", language);
+            let call = world.call(method, path).header("accept-language", language);
             let call = match body {
                 Some(body) => call.text(body).header("content-type", "application/json"),
                 None => call,
