@@ -110,12 +110,7 @@ pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// The database.
-pub async fn heard(
-    tx: &Tx,
-    device: DeviceId,
-    term: u64,
-    at: Millis,
-) -> Result<bool, StoreError> {
+pub async fn heard(tx: &Tx, device: DeviceId, term: u64, at: Millis) -> Result<bool, StoreError> {
     let earlier = Condition::any()
         .add(table::Column::LastContactAt.is_null())
         .add(table::Column::LastContactAt.lt(at.0));
