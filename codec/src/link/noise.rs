@@ -95,7 +95,7 @@ impl Keys {
 }
 
 /// The box's half, between LINK-OPEN and LINK-CHAL.
-pub(super) struct Initiator(HandshakeState);
+pub(super) struct Initiator(Box<HandshakeState>);
 
 impl Initiator {
     pub(super) fn begin(
@@ -113,7 +113,7 @@ impl Initiator {
         let mut hs1 = vec![0; HS1];
         let length = state.write_message(&[], &mut hs1)?;
         hs1.truncate(length);
-        Ok((Self(state), hs1))
+        Ok((Self(Box::new(state)), hs1))
     }
 
     /// Reads the second message. One that does not fit changes nothing: it may be an old one.
