@@ -315,19 +315,19 @@ impl SessionHost for Devices {
         let (up, from_link) = mpsc::channel(host.settings.uplink_queue);
         let (to_link, down) = mpsc::channel(host.settings.downlink_queue);
         let (term, closed) = (handle.term, handle.cancel.clone());
-        let session = Session::new(
+        let session = Box::new(Session::new(
             Arc::clone(host),
             (device, kind),
             handle,
             to_link,
             credentials,
-        );
+        ));
         let running = async move {
             let end = session.run(from_link).await;
             let ends = &seat.host.metrics.session_ends;
             ends.with_label_values(&[end.label()]).inc();
         };
-        tasks::spawn("session", host.sessions.track_future(running));
+        tasks::spawn_many("session", host.sessions.track_future(running));
         Ok(link::Session {
             term,
             uplink: UplinkSink::new(up),

@@ -124,7 +124,7 @@ impl Gate {
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         // Tracked, so nobody needs the handle.
-        drop(tasks::spawn(name, self.tasks.track_future(task)));
+        drop(tasks::spawn_many(name, self.tasks.track_future(task)));
     }
 
     fn tune(&self, socket: &TcpStream) {

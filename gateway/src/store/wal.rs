@@ -81,15 +81,68 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn checkpoint_wal(&self) -> Result<(), StoreError> {
+        self.checkpoint_wal_beyond(LONG).await
+    }
+
+    async fn checkpoint_wal_beyond(&self, long: i64) -> Result<(), StoreError> {
         let Some(checkpointer) = self.checkpointer() else {
             return Ok(());
         };
-        if checkpointer.run().await? < LONG {
+        if checkpointer.run().await? < long {
             return Ok(());
         }
         let permit = self.pass(Lane::Normal).await;
         checkpointer.run().await?;
         drop(permit);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealgate_domain::Millis;
+
+    use super::*;
+    use crate::store::{Audit, testing::TestStore};
+
+    /// Writes rows of some pages.
+    async fn write_much(store: &Store) {
+        let written: Result<(), StoreError> = store
+            .write(Lane::Normal, |tx| async move {
+                for _ in 0..100 {
+                    tx.audit(Audit {
+                        at: Millis(0),
+                        organization: None,
+                        device: None,
+                        actor: "test".to_owned(),
+                        action: "test.filled",
+                        subject: "x".repeat(1_000),
+                        detail: None,
+                    })
+                    .await?;
+                }
+                Ok(())
+            })
+            .await;
+        written.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_long_log_begins_anew_and_a_short_one_goes_on() {
+        let kept = TestStore::sqlite().await;
+        let store = &kept.store;
+        let file = store.checkpointer().unwrap().file.display().to_string();
+        let length = || std::fs::metadata(format!("{file}-wal")).unwrap().len();
+        write_much(store).await;
+        let once = length();
+        store.checkpoint_wal().await.unwrap();
+        write_much(store).await;
+        let twice = length();
+        assert!(twice > once, "a short log began anew");
+        for _ in 0..5 {
+            store.checkpoint_wal_beyond(1).await.unwrap();
+            write_much(store).await;
+        }
+        assert_eq!(length(), twice, "a long log went on");
     }
 }

@@ -203,7 +203,7 @@ impl Session {
             told = match outcome {
                 Ok(outcome) => self.answer_batch(batch, outcome).await,
                 Err(Fault::Data) => self.send_error(Some(batch.mid), ErrorCode::Internal).await,
-                Err(Fault::Forged) => self.refuse_forged(batch).await,
+                Err(Fault::Forged) => Box::pin(self.refuse_forged(batch)).await,
                 Err(Fault::Store) => return Err(End::Close(CloseReason::StoreFailed)),
             };
         }
@@ -233,7 +233,11 @@ impl Session {
                 if self.owed.is_empty() && self.held.is_none() {
                     self.cursor = Some(cursor);
                 }
-                let receipt = self.receipt(&cursor).await;
+                let receipt = match self.kind {
+                    // Only the direct link needs no proof that it was we who said *stored*.
+                    LinkKind::Mqtt => None,
+                    _ => Box::pin(self.receipt(&cursor)).await,
+                };
                 self.acknowledge(batch, cursor.next, Vec::new(), receipt)
                     .await
             }
@@ -248,7 +252,7 @@ impl Session {
             }
             IngestOutcome::Fork => {
                 self.host.metrics.log_forks.inc();
-                self.suspect(Suspicion::LogFork).await?;
+                Box::pin(self.suspect(Suspicion::LogFork)).await?;
                 self.send_error(mid, ErrorCode::LogFork).await
             }
             IngestOutcome::Refused(IngestRefusal::Audit) => {
@@ -291,11 +295,7 @@ impl Session {
         self.send(Some(batch.mid), Message::LogAck(ack)).await
     }
 
-    /// Only the direct link needs no proof that it was we who said *stored*.
     async fn receipt(&self, cursor: &Cursor) -> Option<Vec<u8>> {
-        if self.kind == LinkKind::Mqtt {
-            return None;
-        }
         let receipt = Receipt {
             dev: WireId::new(self.device.0),
             epoch: cursor.epoch,

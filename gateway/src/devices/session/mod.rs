@@ -7,6 +7,7 @@
 //! - Orders of others (mailbox) go before commits, commits before reading on. While too much is under way, nothing is
 //!   read, so the link slows the device down.
 //! - A panic ends this session only: its seat is given back by `Drop`.
+//! - An idle session is small: what seldom happens is awaited in a box, made when it happens.
 
 mod check;
 mod hello;
@@ -175,14 +176,14 @@ impl Session {
     }
 
     /// Runs to the end, and tells the link.
-    pub(super) async fn run(mut self, mut up: mpsc::Receiver<Uplink>) -> End {
-        let end = match self.begin().await {
+    pub(super) async fn run(mut self: Box<Self>, mut up: mpsc::Receiver<Uplink>) -> End {
+        let end = match Box::pin(self.begin()).await {
             Ok(()) => self.drive(&mut up).await,
             Err(end) => end,
         };
         if end == End::Close(CloseReason::Draining) {
             // What is not settled in time is neither acknowledged nor lost: the device sends it again.
-            let _ = tokio::time::timeout(DRAIN, self.settle_all()).await;
+            let _ = tokio::time::timeout(DRAIN, Box::pin(self.settle_all())).await;
         }
         if let End::Close(reason) = end {
             // A link that takes nothing any more sees the token and the closed channel.
@@ -212,9 +213,9 @@ impl Session {
         loop {
             let result = match self.next(up, cancelled.as_mut()).await {
                 Step::Cancelled => Err(End::Close(self.handle.close_reason())),
-                Step::Notes => self.read_notes().await,
+                Step::Notes => Box::pin(self.read_notes()).await,
                 Step::Settled(outcome) => self.settle(outcome).await,
-                Step::Timer => self.on_timer().await,
+                Step::Timer => Box::pin(self.on_timer()).await,
                 Step::Room => self.submit_held(),
                 Step::Uplink(None) => Err(End::Link(LinkEnd::Lost)),
                 Step::Uplink(Some(Uplink::End(end))) => Err(End::Link(end)),
