@@ -20,7 +20,7 @@ use crate::tasks;
 /// Pages at which a writer moves them, because nobody else did.
 pub(super) const MAX_PAGES: u32 = 64_000;
 /// Pages at which the log is to begin anew.
-const LONG: i64 = 16_000;
+const LONG: i64 = 24_000;
 
 /// The connection that moves pages, opened at the first use.
 #[derive(Debug, Clone)]
@@ -91,6 +91,8 @@ impl Store {
         if checkpointer.run().await? < long {
             return Ok(());
         }
+        // What was written during the first move, so that the rest is short.
+        checkpointer.run().await?;
         let permit = self.pass(Lane::Normal).await;
         checkpointer.run().await?;
         drop(permit);
