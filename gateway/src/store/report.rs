@@ -111,18 +111,83 @@ pub async fn save(tx: &Tx, row: &Row) -> Result<(), StoreError> {
 /// # Errors
 /// The database.
 pub async fn heard(tx: &Tx, device: DeviceId, term: u64, at: Millis) -> Result<bool, StoreError> {
+    let live = table::Column::Term
+        .eq(stored(term))
+        .and(table::Column::Connected.eq(true));
+    change(tx, device, at, live, &[]).await
+}
+
+/// The session of that term began; false when it is not that simple: another is live or newer, or heard later.
+///
+/// # Errors
+/// The database.
+pub async fn opened(
+    tx: &Tx,
+    device: DeviceId,
+    term: u64,
+    at: Millis,
+    (node, link): (&str, &str),
+) -> Result<bool, StoreError> {
+    let idle = table::Column::Term
+        .lte(stored(term))
+        .and(table::Column::Connected.eq(false));
+    let now = [
+        (table::Column::Connected, Expr::value(true)),
+        (table::Column::Term, Expr::value(stored(term))),
+        (table::Column::Node, Expr::value(node)),
+        (table::Column::Link, Expr::value(link)),
+        (table::Column::ConnectedAt, Expr::value(at.0)),
+    ];
+    change(tx, device, at, idle, &now).await
+}
+
+/// The live session of that term ended; false when it is not that simple.
+///
+/// # Errors
+/// The database.
+pub async fn closed(
+    tx: &Tx,
+    device: DeviceId,
+    term: u64,
+    at: Millis,
+    (node, link): (&str, &str),
+) -> Result<bool, StoreError> {
+    let live = table::Column::Term
+        .eq(stored(term))
+        .and(table::Column::Connected.eq(true));
+    let now = [
+        (table::Column::Connected, Expr::value(false)),
+        (table::Column::Node, Expr::value(node)),
+        (table::Column::Link, Expr::value(link)),
+        (table::Column::DisconnectedAt, Expr::value(at.0)),
+    ];
+    change(tx, device, at, live, &now).await
+}
+
+fn stored(term: u64) -> i64 {
+    i64::try_from(term).unwrap_or(i64::MAX)
+}
+
+/// One statement for what happens to thousands: a contact, and what else is known with it, where `as_expected`.
+async fn change(
+    tx: &Tx,
+    device: DeviceId,
+    at: Millis,
+    as_expected: Expr,
+    columns: &[(table::Column, Expr)],
+) -> Result<bool, StoreError> {
     let earlier = Condition::any()
         .add(table::Column::LastContactAt.is_null())
-        .add(table::Column::LastContactAt.lt(at.0));
-    let done = table::Entity::update_many()
+        .add(table::Column::LastContactAt.lte(at.0));
+    let mut update = table::Entity::update_many()
         .col_expr(table::Column::LastContactAt, Expr::value(at.0))
         .filter(table::Column::DeviceId.eq(device.to_key()))
-        .filter(table::Column::Term.eq(i64::try_from(term).unwrap_or(i64::MAX)))
-        .filter(table::Column::Connected.eq(true))
-        .filter(earlier)
-        .exec(&**tx)
-        .await?;
-    Ok(done.rows_affected > 0)
+        .filter(as_expected)
+        .filter(earlier);
+    for (column, value) in columns {
+        update = update.col_expr(*column, value.clone());
+    }
+    Ok(update.exec(&**tx).await?.rows_affected > 0)
 }
 
 /// Devices with a session on `node` that are not as they are wanted: lock, settings, offline mode, grants.

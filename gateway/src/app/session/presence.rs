@@ -4,11 +4,11 @@ use super::{PresenceNote, StatusReport};
 use crate::store::{Event, StoreError, Topic, Tx, report};
 
 pub(super) async fn presence(tx: &Tx, node: &str, note: &PresenceNote) -> Result<(), StoreError> {
-    if note.connected.is_none()
-        && note.status.is_none()
-        && report::heard(tx, note.device, note.term, note.at).await?
-    {
-        return Ok(());
+    if simply(tx, node, note).await? {
+        return match note.connected {
+            Some((connected, link)) => tell(tx, note, connected, Some(link)).await,
+            None => Ok(()),
+        };
     }
     let Some(mut row) = report::lock(tx, note.device).await? else {
         return Ok(());
@@ -50,14 +50,34 @@ pub(super) async fn presence(tx: &Tx, node: &str, note: &PresenceNote) -> Result
     if before.connected == after.connected {
         return Ok(());
     }
+    tell(tx, note, after.connected, row.link.as_deref()).await
+}
+
+/// What happens to thousands at once takes one statement, when nothing stands against it.
+async fn simply(tx: &Tx, node: &str, note: &PresenceNote) -> Result<bool, StoreError> {
+    let (device, term, at) = (note.device, note.term, note.at);
+    match (note.connected, &note.status) {
+        (_, Some(_)) => Ok(false),
+        (None, None) => report::heard(tx, device, term, at).await,
+        (Some((true, link)), None) => report::opened(tx, device, term, at, (node, link)).await,
+        (Some((false, link)), None) => report::closed(tx, device, term, at, (node, link)).await,
+    }
+}
+
+async fn tell(
+    tx: &Tx,
+    note: &PresenceNote,
+    connected: bool,
+    link: Option<&str>,
+) -> Result<(), StoreError> {
     tx.emit(Event {
         topic: Topic::Presence,
         organization: note.organization,
         device: Some(note.device),
         payload: serde_json::json!({
             "device": note.device.to_string(),
-            "connected": after.connected,
-            "link": row.link,
+            "connected": connected,
+            "link": link,
         }),
         at: note.at,
     })

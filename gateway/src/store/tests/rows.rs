@@ -228,6 +228,40 @@ fn only_the_live_session_of_that_term_is_heard_and_never_backwards() {
 }
 
 #[test]
+fn a_session_opens_and_closes_simply_only_where_no_newer_one_is_known() {
+    on_both(|store| async move {
+        let world = world(&store, true).await;
+        let seal = bound_device(&store, &world, 1).await;
+        let place = ("a", "mqtt");
+        let simple: Result<Vec<bool>, StoreError> = store
+            .write(Lane::Normal, |tx| async move {
+                let (id, at) = (seal.id, |after| START.plus(after));
+                Ok(vec![
+                    report::closed(&tx, id, 3, at(0), place).await?,
+                    report::opened(&tx, id, 3, at(1), place).await?,
+                    report::opened(&tx, id, 4, at(2), place).await?,
+                    report::closed(&tx, id, 2, at(3), place).await?,
+                    report::closed(&tx, id, 3, at(4), place).await?,
+                    report::opened(&tx, id, 2, at(5), place).await?,
+                    report::opened(&tx, id, 3, at(3), place).await?,
+                ])
+            })
+            .await;
+        let expected = [false, true, false, false, true, false, false];
+        assert_eq!(simple.unwrap(), expected);
+        let row = report::find(&store.read(), seal.id).await.unwrap().unwrap();
+        assert_eq!((row.connected, row.term), (false, 3));
+        assert_eq!(row.connected_at, Some(START.plus(1).0));
+        assert_eq!(row.disconnected_at, Some(START.plus(4).0));
+        assert_eq!(row.last_contact_at, row.disconnected_at);
+        assert_eq!(
+            (row.node.as_deref(), row.link.as_deref()),
+            (Some("a"), Some("mqtt"))
+        );
+    });
+}
+
+#[test]
 fn presence_is_stored_and_asked_for() {
     on_both(|store| async move {
         let world = world(&store, true).await;
