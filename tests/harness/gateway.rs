@@ -13,7 +13,37 @@ use std::{
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::material::{Material, cli, program};
+use crate::{
+    database::{Database, Home},
+    material::{Material, cli, program},
+};
+
+/// What a gateway is started with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Its keys and certificates.
+    pub material: &'static Material,
+    /// Its database.
+    pub database: Database,
+    /// Socket of its signer; without one it signs itself.
+    pub signer: Option<PathBuf>,
+    /// Where its data folder is made; elsewhere than usual, if anywhere.
+    pub disk: Option<PathBuf>,
+    /// Appended to its settings.
+    pub settings: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            material: Material::shared(),
+            database: Database::default(),
+            signer: None,
+            disk: None,
+            settings: String::new(),
+        }
+    }
+}
 
 /// Where a gateway listens.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -34,6 +64,8 @@ pub struct Addresses {
 pub struct GatewayProcess {
     dir: TempDir,
     child: Option<Child>,
+    // Dropped after the process is gone.
+    home: Home,
     /// Where it listens; the same after a restart.
     pub at: Addresses,
     /// Token with every right.
@@ -41,15 +73,20 @@ pub struct GatewayProcess {
 }
 
 impl GatewayProcess {
-    /// Starts one on a fresh folder; `extra` is appended to its settings file.
+    /// Starts one on a fresh folder.
     ///
     /// # Panics
     /// It does not become ready.
     #[must_use]
-    pub fn start(material: &Material, extra: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
+    pub fn start(setup: &Setup) -> Self {
+        let dir = match &setup.disk {
+            Some(disk) => TempDir::new_in(disk),
+            None => tempfile::tempdir(),
+        };
+        let dir = dir.expect("a folder");
         let ports = free_ports();
-        let config = config(dir.path(), material, ports, extra);
+        let home = setup.database.make();
+        let config = config(dir.path(), setup, &home, ports);
         let file = dir.path().join("sealgate.toml");
         fs::write(&file, config).expect("written");
         let named = file.display().to_string();
@@ -61,6 +98,7 @@ impl GatewayProcess {
         let mut gateway = Self {
             dir,
             child: None,
+            home,
             at: Addresses {
                 http: loopback(ports[0]),
                 front: loopback(ports[1]),
@@ -76,6 +114,32 @@ impl GatewayProcess {
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The URL of its own database on PostgreSQL.
+    ///
+    /// # Panics
+    /// It has none.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        self.home.url.as_deref().expect("a database of its own")
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// It does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// SIGHUP: it reads its certificates again.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn reload(&self) {
+        signal(self.child.as_ref().expect("it runs"), "HUP");
     }
 
     /// The settings file.
@@ -97,7 +161,10 @@ impl GatewayProcess {
             .append(true)
             .open(self.log_file())
             .expect("a log");
-        let mut child = Command::new(program())
+        // A write beyond a limit of file sizes shall fail, as on a full disk, and not kill.
+        let mut child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(program())
             .args(["serve", "--config", &self.config().display().to_string()])
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
@@ -135,9 +202,7 @@ impl GatewayProcess {
     /// It does not run, or does not end.
     pub fn stop(&mut self) -> bool {
         let mut child = self.child.take().expect("it runs");
-        let pid = child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(told.is_ok_and(|status| status.success()), "told to end");
+        signal(&child, "TERM");
         for _ in 0..1_200 {
             if let Some(status) = child.try_wait().expect("a child") {
                 return status.success();
@@ -178,6 +243,18 @@ impl Drop for GatewayProcess {
     }
 }
 
+/// Sends a signal to a child.
+///
+/// # Panics
+/// It is gone.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let told = Command::new("kill")
+        .args([&format!("-{name}"), &pid])
+        .status();
+    assert!(told.is_ok_and(|status| status.success()), "told {name}");
+}
+
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
@@ -188,21 +265,28 @@ fn free_ports() -> [u16; 3] {
     listeners.map(|listener| listener.local_addr().expect("an address").port())
 }
 
-fn config(dir: &Path, material: &Material, ports: [u16; 3], extra: &str) -> String {
+fn config(dir: &Path, setup: &Setup, home: &Home, ports: [u16; 3]) -> String {
     let [http, front, business] = ports;
-    let pki = material.path("pki");
+    let pki = setup.material.path("pki");
+    let signer = match &setup.signer {
+        Some(socket) => format!("socket = {socket:?}"),
+        None => format!(
+            "in_process = true\nkeys_dir = {:?}",
+            setup.material.path("keys")
+        ),
+    };
+    let (store, extra) = (&home.settings, &setup.settings);
     format!(
         "[node]\ndata_dir = {dir:?}\n\
          [http]\nlisten = \"127.0.0.1:{http}\"\ntoken_rate = 10000\ntoken_burst = 10000\n\
          [front]\nlisten = \"127.0.0.1:{front}\"\nbusiness_listen = \"127.0.0.1:{business}\"\n\
          [front.tls]\nca = {:?}\ncert = {:?}\nkey = {:?}\n\
-         [signer]\nin_process = true\nkeys_dir = {:?}\n\
+         [signer]\n{signer}\n{store}\
          [sms]\nprovider = \"memory\"\n\
          [log]\nlevel = \"info\"\nformat = \"text\"\n{extra}\n",
         pki.join("ca.pem"),
         pki.join("server.pem"),
         pki.join("server.key"),
-        material.path("keys"),
     )
 }
 

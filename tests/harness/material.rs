@@ -51,18 +51,31 @@ pub fn program() -> PathBuf {
 /// # Panics
 /// It fails.
 pub fn cli(arguments: &[&str]) -> String {
+    match try_cli(arguments) {
+        Ok(printed) => printed,
+        Err(told) => panic!("{arguments:?}: {told}"),
+    }
+}
+
+/// Runs the command line to its end; what it printed, or what it said when it failed.
+///
+/// # Errors
+/// It fails.
+///
+/// # Panics
+/// It cannot be started.
+pub fn try_cli(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program())
         .args(arguments)
         .stdin(Stdio::null())
         .output()
         .expect("started");
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}\n{}",
-        String::from_utf8_lossy(&output.stderr),
-        String::from_utf8_lossy(&output.stdout)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.success() {
+        true => Ok(printed),
+        false => Err(format!("{told}\n{printed}")),
+    }
 }
 
 impl Material {

@@ -9,7 +9,7 @@ use rumqttc::mqttbytes::{
 };
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -41,6 +41,41 @@ impl RawSeal {
             input: BytesMut::new(),
             next: 1,
         })
+    }
+
+    /// The certificate the server showed.
+    ///
+    /// # Panics
+    /// It showed none.
+    #[must_use]
+    pub fn server_certificate(&self) -> Vec<u8> {
+        let chain = self.stream.get_ref().1.peer_certificates();
+        chain
+            .and_then(|chain| chain.first())
+            .expect("shown")
+            .to_vec()
+    }
+
+    /// Little room for what was sent and not yet taken.
+    ///
+    /// # Panics
+    /// The system refuses.
+    pub fn send_little_ahead(&self) {
+        let socket = socket2::SockRef::from(self.stream.get_ref().0);
+        socket
+            .set_send_buffer_size(8 * 1024)
+            .expect("a small buffer");
+    }
+
+    /// Both directions apart: packet ids acknowledged so far are counted by the first, bytes are written to the second.
+    #[must_use]
+    pub fn split(self) -> (Acknowledged, WriteHalf<TlsStream<TcpStream>>) {
+        let (read, write) = tokio::io::split(self.stream);
+        let acknowledged = Acknowledged {
+            read,
+            input: self.input,
+        };
+        (acknowledged, write)
     }
 
     /// A session under `client`, accepted.
@@ -110,6 +145,16 @@ impl RawSeal {
         self.send(&Packet::Subscribe(subscribe)).await
     }
 
+    /// Asks for a topic so that what comes there need not be acknowledged.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn listen_lightly(&mut self, topic: &str) -> std::io::Result<()> {
+        let mut subscribe = Subscribe::new(topic, QoS::AtMostOnce);
+        subscribe.pkid = u16::MAX;
+        self.send(&Packet::Subscribe(subscribe)).await
+    }
+
     /// The next packet; `None` when the connection ended.
     ///
     /// # Panics
@@ -166,4 +211,47 @@ impl RawSeal {
             .await
             .expect("the server closes the session");
     }
+}
+
+/// What the server acknowledges, read apart from what is sent.
+#[derive(Debug)]
+pub struct Acknowledged {
+    read: ReadHalf<TlsStream<TcpStream>>,
+    input: BytesMut,
+}
+
+impl Acknowledged {
+    /// Waits for the next PUBACK; `None` when the session ended. Messages down are not acknowledged.
+    ///
+    /// # Panics
+    /// What comes is no MQTT.
+    pub async fn next(&mut self) -> Option<u16> {
+        loop {
+            match Packet::read(&mut self.input, MAX) {
+                Ok(Packet::PubAck(ack)) => return Some(ack.pkid),
+                Ok(_) => {}
+                Err(CodecError::InsufficientBytes(_)) => {
+                    if !matches!(self.read.read_buf(&mut self.input).await, Ok(1..)) {
+                        return None;
+                    }
+                }
+                Err(error) => panic!("the server does not speak MQTT: {error:?}"),
+            }
+        }
+    }
+}
+
+/// A PUBLISH with QoS 1 as bytes.
+///
+/// # Panics
+/// It cannot be encoded.
+#[must_use]
+pub fn publish_bytes(topic: &str, pkid: u16, payload: &[u8]) -> Bytes {
+    let mut publish = Publish::from_bytes(topic, QoS::AtLeastOnce, Bytes::copy_from_slice(payload));
+    publish.pkid = pkid;
+    let mut out = BytesMut::new();
+    Packet::Publish(publish)
+        .write(&mut out, MAX)
+        .expect("encodable");
+    out.freeze()
 }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::{
     api::Api,
-    gateway::GatewayProcess,
+    database::Database,
+    gateway::{GatewayProcess, Setup},
     material::Material,
     wait::{PATIENCE, until},
 };
@@ -35,19 +36,37 @@ pub struct World {
 impl World {
     /// A gateway whose organization requires grants.
     pub async fn start() -> Self {
-        Self::with("", true).await
+        Self::of(Setup::default(), true).await
+    }
+
+    /// The same on that database.
+    pub async fn on(database: Database) -> Self {
+        let setup = Setup {
+            database,
+            ..Setup::default()
+        };
+        Self::of(setup, true).await
     }
 
     /// With more settings, and with or without the need of grants.
     pub async fn with(settings: &str, grants_required: bool) -> Self {
-        let settings = settings.to_owned();
-        let gateway = tokio::task::spawn_blocking(move || {
-            GatewayProcess::start(Material::shared(), &settings)
-        })
-        .await
-        .expect("a gateway");
+        let setup = Setup {
+            settings: settings.to_owned(),
+            ..Setup::default()
+        };
+        Self::of(setup, grants_required).await
+    }
+
+    /// Everything chosen.
+    ///
+    /// # Panics
+    /// The gateway does not become ready.
+    pub async fn of(setup: Setup, grants_required: bool) -> Self {
+        let material = setup.material;
+        let gateway = tokio::task::spawn_blocking(move || GatewayProcess::start(&setup))
+            .await
+            .expect("a gateway");
         let api = Api::new(gateway.at.http, &gateway.token);
-        let material = Material::shared();
         api.post("devices/import", material.manifest.clone()).await;
         let (organization, member) = organization(&api, "Harbour Trading", grants_required).await;
         Self {
@@ -74,6 +93,19 @@ impl World {
     /// The material cannot be used.
     #[must_use]
     pub fn fleet_of(&self, places: &[usize], seed: u64, params: Params) -> Fleet {
+        self.some(places, seed, params, None)
+    }
+
+    /// Seals whose modems speak one version of MQTT.
+    ///
+    /// # Panics
+    /// The material cannot be used.
+    #[must_use]
+    pub fn fleet_speaking(&self, places: &[usize], seed: u64, version: Version) -> Fleet {
+        self.some(places, seed, Params::default(), Some(version))
+    }
+
+    fn some(&self, places: &[usize], seed: u64, params: Params, version: Option<Version>) -> Fleet {
         let folder = &self.material.folder;
         let mut chosen = sealgate_simulators::fleet::DeviceFolder {
             devices: Vec::new(),
@@ -88,7 +120,7 @@ impl World {
             server: self.gateway.at.front,
             server_name: "localhost".to_owned(),
             seed,
-            version: None::<Version>,
+            version,
             state: None,
             params,
         };
@@ -266,6 +298,24 @@ impl World {
             assert_eq!(record["grant_no"], press.grant, "{press:?} became {record}");
             assert_eq!(record["n"], press.n, "{press:?} became {record}");
         }
+    }
+
+    /// What `/readyz` says.
+    pub async fn readiness(&self) -> Value {
+        self.api.try_get("/readyz").await.body
+    }
+
+    /// Waits until `/readyz` says that the gateway is ready, or that it is not for want of its database.
+    pub async fn is_ready(&self, ready: bool) {
+        until("readiness", || async {
+            let said = self.readiness().await;
+            let right = match ready {
+                true => said["ready"] == true,
+                false => said["ready"] == false && said["store"] == false,
+            };
+            right.then_some(())
+        })
+        .await;
     }
 
     /// Changes something under its entity tag.

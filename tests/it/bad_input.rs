@@ -2,238 +2,28 @@
 //! session and moves a counter, and a bystander on the same gateway stamps on.
 
 use ed25519_dalek::SigningKey;
-use rumqttc::mqttbytes::v4::{Packet, Publish};
+use rumqttc::mqttbytes::v4::Packet;
 use sealgate_codec::{
-    DeviceId, ErrorCode, Frame, Message,
-    chain::Head,
-    cose,
-    message::{Caps, CmdAck, CmdStatus, Hello, LogPosition, ResetCause, Stamps},
-    record::{ClockQuality, Entry, Facts, LinkKind, Record, kind},
-    statement::Checkpoint,
-    ticket::Ticket,
+    ErrorCode, Message, chain::Head, message::Stamps, record::Entry, statement::Checkpoint,
 };
-use sealgate_simulators::net::SealHandle;
-use sealgate_tests::{
-    raw::RawSeal,
-    wait::patiently,
-    world::{World, press},
-};
+use sealgate_tests::{database::Database, on_both_databases};
 
-/// A world with a bystander that must not notice anything, and a device that misbehaves.
-struct Scene {
-    world: World,
-    bystander: SealHandle,
-    _fleet: sealgate_simulators::fleet::Fleet,
-    id: DeviceId,
-    log_key: SigningKey,
-    /// What the rogue has applied.
-    counters: [u32; 4],
-}
+use super::rogue::{ROGUE, Scene, frame, hello, record};
 
-const ROGUE: usize = 10;
+on_both_databases!(
+    malformed_messages_get_their_codes,
+    an_oversized_packet_ends_the_session,
+    forged_stamps_are_refused_and_not_stored,
+    stamps_of_another_device_are_refused,
+    a_replayed_batch_is_acknowledged_again_and_stored_once,
+    a_batch_past_a_gap_is_answered_with_the_gap_and_not_stored,
+    another_history_of_the_same_seal_is_a_fork_and_never_overwrites,
+    messages_that_only_come_down_are_refused_on_the_way_up,
+    random_bytes_never_stop_the_gateway,
+);
 
-impl Scene {
-    async fn new() -> Self {
-        let world = World::start().await;
-        let fleet = world.fleet(&[0], 1);
-        let bystander = fleet.seals()[0].clone();
-        world.ready(&bystander, 0, false).await;
-        let rogue = &world.material.folder.devices[ROGUE];
-        let (id, log_key) = (rogue.id, SigningKey::from_bytes(&rogue.log_seed));
-        let mut scene = Self {
-            world,
-            bystander,
-            _fleet: fleet,
-            id,
-            log_key,
-            counters: [0; 4],
-        };
-        scene.bind_rogue().await;
-        scene
-    }
-
-    /// Only a bound device has records to send.
-    async fn bind_rogue(&mut self) {
-        let name = self.world.material.id(ROGUE);
-        self.world.deliver(name).await;
-        let mut raw = self.greeted().await;
-        let path = format!("devices/{name}/bind");
-        let order = self.world.api.post(&path, serde_json::json!({})).await;
-        let (mid, signed) = loop {
-            let down = raw.message().await.expect("a command");
-            let frame = Frame::decode(&down.payload).expect("SL/1");
-            if let Message::Cmd(signed) = frame.message {
-                break (frame.mid, signed);
-            }
-        };
-        let payload = cose::parse(&signed).expect("COSE").payload;
-        let ticket = Ticket::decode(payload).expect("a ticket");
-        self.counters[ticket.domain.index()] = ticket.ctr;
-        let ack = Frame {
-            mid: 9,
-            re: Some(mid),
-            message: Message::CmdAck(CmdAck {
-                domain: ticket.domain,
-                ctr: ticket.ctr,
-                status: CmdStatus::Applied,
-                err: None,
-            }),
-        };
-        raw.publish(&format!("s1/{name}/u"), &ack.encode())
-            .await
-            .expect("sent");
-        self.world.applied(&order).await;
-    }
-
-    async fn rogue(&self) -> RawSeal {
-        let id = self.world.material.id(ROGUE);
-        RawSeal::connect(
-            self.world.gateway.at.front,
-            self.world.material.tls(ROGUE),
-            id,
-        )
-        .await
-    }
-
-    /// A session that has said HELLO and got its answer.
-    async fn greeted(&self) -> RawSeal {
-        let mut raw = self.rogue().await;
-        let hello = frame(1, Message::Hello(hello(self.id, self.counters)));
-        assert!(matches!(
-            self.say(&mut raw, &hello).await,
-            Some(Message::HelloAck(_))
-        ));
-        raw
-    }
-
-    /// Sends up; the first message that comes down, `None` when the session ends.
-    async fn say(&self, raw: &mut RawSeal, payload: &[u8]) -> Option<Message> {
-        let topic = format!("s1/{}/u", self.world.material.id(ROGUE));
-        raw.publish(&topic, payload).await.ok()?;
-        let Publish { payload, .. } = raw.message().await?;
-        Some(
-            Frame::decode(&payload)
-                .expect("the gateway speaks SL/1")
-                .message,
-        )
-    }
-
-    /// The payload is refused with that code (or a closed session when `None`), and counted.
-    async fn refuses(&self, raw: &mut RawSeal, payload: &[u8], code: ErrorCode) {
-        let before = self.world.api.metric("sealgate_errors_sent_total").await;
-        match self.say(raw, payload).await {
-            Some(Message::Err(error)) => assert_eq!(error.code, code, "{payload:02x?}"),
-            other => panic!("{payload:02x?}: {other:?}"),
-        }
-        let after = self.world.api.metric("sealgate_errors_sent_total").await;
-        assert!(after > before, "not counted");
-    }
-
-    async fn bystander_is_unharmed(&self) {
-        press(&self.bystander).await;
-        patiently("the bystander", self.world.drained(&self.bystander)).await;
-        self.world
-            .agrees_with(&self.bystander.truth().await.expect("a seal"))
-            .await;
-    }
-
-    fn stamps(&self, key: &SigningKey, device: DeviceId, first: u32, count: u32) -> Stamps {
-        let mut head = Head::genesis(device, 0);
-        for seq in 1..first {
-            head = head.extend(&record(seq).encode());
-        }
-        let prev = head.prefix();
-        let records: Vec<Entry> = (first..first + count)
-            .map(|seq| Entry::new(record(seq)))
-            .collect();
-        for entry in &records {
-            head = head.extend(&entry.bytes);
-        }
-        let checkpoint = Checkpoint {
-            dev: device,
-            epoch: 0,
-            next: first + count,
-            head,
-            boot: 1,
-            up: 100,
-        };
-        Stamps {
-            epoch: 0,
-            first,
-            records,
-            prev,
-            checkpoint: checkpoint.sign(key),
-            more: None,
-        }
-    }
-
-    async fn stored(&self) -> usize {
-        self.world
-            .records(self.world.material.id(ROGUE))
-            .await
-            .len()
-    }
-}
-
-fn frame(mid: u16, message: Message) -> Vec<u8> {
-    Frame {
-        mid,
-        re: None,
-        message,
-    }
-    .encode()
-}
-
-fn record(seq: u32) -> Record {
-    Record {
-        seq,
-        boot: 1,
-        up: 10 + seq,
-        wall: 0,
-        clkq: ClockQuality::Unset,
-        kind: kind::STAMP,
-        auth: 0,
-        n: 0,
-        at: None,
-        facts: Facts::new(),
-    }
-}
-
-fn hello(device: DeviceId, counters: [u32; 4]) -> Hello {
-    Hello {
-        minor: 0,
-        fw: 1,
-        sec: 1,
-        hw: 1,
-        boot: 1,
-        cause: ResetCause::PowerKey,
-        up: 1,
-        wall: 0,
-        clkq: ClockQuality::Unset,
-        batt: 50,
-        rssi: None,
-        log: LogPosition {
-            first: 1,
-            next: 1,
-            capacity: 800,
-        },
-        counters,
-        locked: false,
-        config_version: 0,
-        cell: None,
-        link: LinkKind::Gprs,
-        caps: Caps(Caps::GPRS),
-        head: Head::genesis(device, 0).prefix(),
-        epoch: 0,
-        generation: 0,
-        nonce: [9; 8],
-        counted: [0; 11],
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn malformed_messages_get_their_codes() {
-    let scene = Scene::new().await;
+async fn malformed_messages_get_their_codes(database: Database) {
+    let scene = Scene::new(database).await;
     let mut raw = scene.greeted().await;
     let good = frame(2, Message::Hello(hello(scene.id, scene.counters)));
     let mut trailing = good.clone();
@@ -260,9 +50,8 @@ async fn malformed_messages_get_their_codes() {
     scene.bystander_is_unharmed().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_oversized_packet_ends_the_session() {
-    let scene = Scene::new().await;
+async fn an_oversized_packet_ends_the_session(database: Database) {
+    let scene = Scene::new(database).await;
     let mut raw = scene.greeted().await;
     let before = scene
         .world
@@ -281,9 +70,8 @@ async fn an_oversized_packet_ends_the_session() {
     scene.bystander_is_unharmed().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn forged_stamps_are_refused_and_not_stored() {
-    let scene = Scene::new().await;
+async fn forged_stamps_are_refused_and_not_stored(database: Database) {
+    let scene = Scene::new(database).await;
     let mut raw = scene.greeted().await;
     let wrong_key = SigningKey::from_bytes(&[3; 32]);
     let forged = frame(2, Message::Stamps(scene.stamps(&wrong_key, scene.id, 1, 2)));
@@ -292,9 +80,8 @@ async fn forged_stamps_are_refused_and_not_stored() {
     scene.bystander_is_unharmed().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stamps_of_another_device_are_refused() {
-    let scene = Scene::new().await;
+async fn stamps_of_another_device_are_refused(database: Database) {
+    let scene = Scene::new(database).await;
     let mut raw = scene.greeted().await;
     let victim = scene.world.material.folder.devices[11].id;
     let foreign = frame(
@@ -319,9 +106,8 @@ async fn stamps_of_another_device_are_refused() {
     scene.bystander_is_unharmed().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replayed_batch_is_acknowledged_again_and_stored_once() {
-    let scene = Scene::new().await;
+async fn a_replayed_batch_is_acknowledged_again_and_stored_once(database: Database) {
+    let scene = Scene::new(database).await;
     let mut raw = scene.greeted().await;
     let batch = frame(
         2,
@@ -343,9 +129,8 @@ async fn a_replayed_batch_is_acknowledged_again_and_stored_once() {
     scene.bystander_is_unharmed().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_batch_past_a_gap_is_answered_with_the_gap_and_not_stored() {
-    let scene = Scene::new().await;
+async fn a_batch_past_a_gap_is_answered_with_the_gap_and_not_stored(database: Database) {
+    let scene = Scene::new(database).await;
     let mut raw = scene.greeted().await;
     let early = frame(
         2,
@@ -362,9 +147,8 @@ async fn a_batch_past_a_gap_is_answered_with_the_gap_and_not_stored() {
     scene.bystander_is_unharmed().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_history_of_the_same_seal_is_a_fork_and_never_overwrites() {
-    let scene = Scene::new().await;
+async fn another_history_of_the_same_seal_is_a_fork_and_never_overwrites(database: Database) {
+    let scene = Scene::new(database).await;
     let mut raw = scene.greeted().await;
     let first = frame(
         2,
@@ -410,9 +194,8 @@ async fn another_history_of_the_same_seal_is_a_fork_and_never_overwrites() {
     scene.bystander_is_unharmed().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn messages_that_only_come_down_are_refused_on_the_way_up() {
-    let scene = Scene::new().await;
+async fn messages_that_only_come_down_are_refused_on_the_way_up(database: Database) {
+    let scene = Scene::new(database).await;
     let mut raw = scene.greeted().await;
     let down = frame(2, Message::Cmd(vec![0x80]));
     match scene.say(&mut raw, &down).await {
@@ -422,12 +205,11 @@ async fn messages_that_only_come_down_are_refused_on_the_way_up() {
     scene.bystander_is_unharmed().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn random_bytes_never_stop_the_gateway() {
+async fn random_bytes_never_stop_the_gateway(database: Database) {
     use rand::{Rng as _, RngCore as _};
     let seed = sealgate_tests::seed::seed("random_bytes_never_stop_the_gateway");
     let mut rng = sealgate_tests::seed::rng(seed);
-    let scene = Scene::new().await;
+    let scene = Scene::new(database).await;
     let good = frame(
         2,
         Message::Stamps(scene.stamps(&scene.log_key, scene.id, 1, 5)),

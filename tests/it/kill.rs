@@ -1,51 +1,31 @@
 //! kill -9 of the gateway at random moments while seals stamp: nothing acknowledged is lost, nothing is doubled.
 //!
-//! What happened is taken from the seals' own memory (it survives everything), what is on record from the API. The
-//! ordinary run has 20 rounds, `SEALGATE_LONG=1` 200; a failing seed is printed and replays with `SEALGATE_SEED`.
+//! The ordinary run has 20 rounds on each database, `SEALGATE_LONG=1` 200; a failing seed is printed and replays with
+//! `SEALGATE_SEED`.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use rand::{Rng as _, rngs::StdRng};
-use sealgate_simulators::{
-    net::{LinkFault, SealHandle},
-    seal::{Input, Press},
-};
+use rand::Rng as _;
 use sealgate_tests::{
-    seed,
-    world::{World, see},
+    database::Database,
+    on_both_databases, seed,
+    storm::{Storm, settle},
+    world::World,
 };
 
-const SEALS: usize = 8;
+const SEALS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killing_the_gateway_loses_and_doubles_nothing() {
+on_both_databases!(
+    killing_the_gateway_loses_and_doubles_nothing,
+    an_orderly_stop_is_quick_and_clean,
+);
+
+async fn killing_the_gateway_loses_and_doubles_nothing(database: Database) {
     let seed = seed::seed("killing_the_gateway_loses_and_doubles_nothing");
     let rounds = if seed::long() { 200 } else { 20 };
     let mut rng = seed::rng(seed);
-    let mut world = World::start().await;
-    let places: Vec<usize> = (0..SEALS).collect();
-    let fleet = world.fleet(&places, seed);
-    for seal in fleet.seals() {
-        world.ready(seal, 0, false).await;
-        seal.fault(LinkFault::Duplicate(rng.random()))
-            .await
-            .expect("a seal");
-    }
-    let stop = Arc::new(AtomicBool::new(false));
-    let stampers: Vec<_> = fleet
-        .seals()
-        .iter()
-        .map(|seal| {
-            let (seal, stop) = (seal.clone(), Arc::clone(&stop));
-            sealgate::tasks::spawn("stamper", stamp_until(seal, stop, seed::rng(rng.random())))
-        })
-        .collect();
+    let mut world = World::on(database).await;
+    let storm = Storm::begin(&world, &SEALS, seed).await;
     for _ in 0..rounds {
         tokio::time::sleep(Duration::from_millis(rng.random_range(20..500))).await;
         world = tokio::task::spawn_blocking(move || {
@@ -55,50 +35,15 @@ async fn killing_the_gateway_loses_and_doubles_nothing() {
         })
         .await
         .expect("restarted");
-        // Half of the seals start afresh and call at once; the others come back after their backoff.
-        for seal in fleet.seals() {
-            if rng.random() {
-                seal.act(Input::Reset).await.expect("a seal");
-                seal.power_on().await.expect("a seal");
-            }
-        }
+        storm.shake(&mut rng).await;
     }
-    stop.store(true, Ordering::Relaxed);
-    for stamper in stampers {
-        stamper.await.expect("no panic");
-    }
-    let mut presses = 0;
-    for seal in fleet.seals() {
-        settle(&world, seal).await;
-        let truth = seal.truth().await.expect("a seal");
-        presses += truth.presses.len();
-        world.agrees_with(&truth).await;
-    }
-    println!("{rounds} rounds, {SEALS} seals, {presses} presses: none lost, none doubled");
+    let presses = storm.ends_well(&world).await;
+    println!("{rounds} rounds, {presses} presses: none lost, none doubled");
     assert!(presses > rounds, "the seals stamped");
 }
 
-async fn stamp_until(seal: SealHandle, stop: Arc<AtomicBool>, mut rng: StdRng) {
-    while !stop.load(Ordering::Relaxed) {
-        let _ = seal.press(Press::proper()).await;
-        tokio::time::sleep(Duration::from_millis(rng.random_range(20..120))).await;
-    }
-}
-
-/// Everything the seal has is acknowledged.
-async fn settle(world: &World, seal: &SealHandle) {
-    seal.fault(LinkFault::Duplicate(false))
-        .await
-        .expect("a seal");
-    seal.act(Input::Reset).await.expect("a seal");
-    seal.power_on().await.expect("a seal");
-    see(seal, "online", |view| view.online).await;
-    world.drained(seal).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_orderly_stop_is_quick_and_clean() {
-    let mut world = World::start().await;
+async fn an_orderly_stop_is_quick_and_clean(database: Database) {
+    let mut world = World::on(database).await;
     let fleet = world.fleet(&[9], 1);
     let seal = fleet.seals()[0].clone();
     world.ready(&seal, 0, false).await;

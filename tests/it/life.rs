@@ -2,14 +2,17 @@
 
 use sealgate_simulators::net::{LinkFault, SealHandle};
 use sealgate_tests::{
+    database::Database,
+    on_both_databases,
     wait::until,
     world::{World, press, see},
 };
 use serde_json::{Value, json};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_seal_lives_from_stock_to_its_unbinding() {
-    let life = Life::begins().await;
+on_both_databases!(a_seal_lives_from_stock_to_its_unbinding);
+
+async fn a_seal_lives_from_stock_to_its_unbinding(database: Database) {
+    let life = Life::begins(database).await;
     life.in_stock_it_may_connect_and_is_nobodys().await;
     life.delivered_and_bound_it_asks_for_a_grant().await;
     let grant = life.a_grant_of_three_stamps_arrives_by_itself().await;
@@ -30,8 +33,8 @@ struct Life {
 }
 
 impl Life {
-    async fn begins() -> Self {
-        let world = World::start().await;
+    async fn begins(database: Database) -> Self {
+        let world = World::on(database).await;
         let fleet = world.fleet(&[0], 1);
         let seal = fleet.seals()[0].clone();
         let device = format!("devices/{}", seal.name());

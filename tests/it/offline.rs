@@ -7,6 +7,7 @@ use sealgate_simulators::{
 };
 use sealgate_tests::{
     seed,
+    wait::until,
     world::{World, press, see},
 };
 use serde_json::json;
@@ -127,4 +128,60 @@ async fn presses_on_a_full_log_are_counted() {
         .filter_map(serde_json::Value::as_u64)
         .sum();
     assert_eq!(counted, truth.counted() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offline_mode_ends_when_its_grant_is_used_up() {
+    let world = World::start().await;
+    let fleet = world.fleet(&[5], 11);
+    let seal = fleet.seals()[0].clone();
+    let device = format!("devices/{}", seal.name());
+    let grant = world.ready(&seal, 3, true).await;
+    offline_mode(&world, &seal).await;
+    press(&seal).await;
+    world.drained(&seal).await;
+    seal.fault(LinkFault::Cut).await.expect("a seal");
+    see(&seal, "offline", |view| !view.online).await;
+    // Two are left, and are used without a network; the fourth is one too many, and follows quickly.
+    for kind in [None, None, Some(6)] {
+        assert_eq!(press(&seal).await.kind, kind);
+    }
+    let shown = world.api.get(&device).await;
+    assert_eq!(shown["offline_mode"]["desired"], true, "nobody knows yet");
+
+    seal.fault(LinkFault::Restore).await.expect("a seal");
+    seal.act(Input::Reset).await.expect("a seal");
+    seal.power_on().await.expect("a seal");
+    world.drained(&seal).await;
+    see(&seal, "offline mode off", |view| !view.offline_mode).await;
+    let path = format!("grants/{}", grant["id"].as_str().expect("an id"));
+    until("offline mode is off everywhere", || async {
+        let mode = world.api.get(&device).await["offline_mode"].clone();
+        let off = mode["desired"] == false && mode["reported"] == false;
+        let over = world.api.get(&path).await["state"] == "expired";
+        (off && over).then_some(())
+    })
+    .await;
+    until("the owner is told", || async {
+        let inbox = world.api.get("sms-inbox").await;
+        let told = inbox["items"].as_array()?.iter().any(|message| {
+            message["phone"] == "13800138000"
+                && message["text"]
+                    .as_str()
+                    .is_some_and(|text| text.contains("无网络模式已自动关闭"))
+        });
+        told.then_some(())
+    })
+    .await;
+    // Without a network it refuses now: the next press is no stamp under the grant.
+    seal.fault(LinkFault::Cut).await.expect("a seal");
+    see(&seal, "offline", |view| !view.online).await;
+    assert!(press(&seal).await.kind.is_some());
+    seal.fault(LinkFault::Restore).await.expect("a seal");
+    seal.act(Input::Reset).await.expect("a seal");
+    seal.power_on().await.expect("a seal");
+    world.drained(&seal).await;
+    let truth = seal.truth().await.expect("a seal");
+    assert_eq!(truth.records().count(), 5);
+    world.agrees_with(&truth).await;
 }

@@ -128,7 +128,7 @@ pub(super) fn ca(command: CaCommand, out: &Out) -> Result<(), Failure> {
             FleetCa::open(&dir)?.renew_server(&dir, &names, now())?;
             let facts = json!({"dir": dir, "names": names});
             out.done(
-                "server certificate replaced; restart the gateway to use it",
+                "server certificate replaced. Tell the gateway: kill -HUP its process; sessions stay.",
                 &facts,
             )
         }

@@ -9,6 +9,7 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("node.drain_timeout_ms", 100, 600_000),
     ("store.connections", 1, 512),
     ("store.acquire_timeout_ms", 100, 600_000),
+    ("store.timeout_ms", 1_000, 600_000),
     // 0 is no limit; SQLite itself ends at 281 terabytes.
     ("store.max_size_mb", 0, 281_474_976),
     ("front.max_sessions", 1, 1_000_000),
@@ -103,6 +104,12 @@ impl Config {
             url.is_empty() || known.iter().any(|scheme| url.starts_with(scheme)),
             "store.url",
             || "must begin with sqlite:// or postgres://, or be empty for a file in the data directory".to_owned(),
+        );
+        let tls = &self.store.tls;
+        found.unless(
+            tls.cert.as_os_str().is_empty() == tls.key.as_os_str().is_empty(),
+            "store.tls.key",
+            || "store.tls.cert and store.tls.key belong together".to_owned(),
         );
         found.unless(
             crate::telemetry::check_filter(&self.log.level),

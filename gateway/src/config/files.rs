@@ -20,6 +20,16 @@ impl Config {
         look("front.tls.ca", &self.under_data(&tls.ca), Kind::File);
         look("front.tls.cert", &self.under_data(&tls.cert), Kind::File);
         look("front.tls.key", &self.under_data(&tls.key), Kind::Secret);
+        let store = self.resolved_store().tls;
+        for (key, path, kind) in [
+            ("store.tls.ca", &store.ca, Kind::File),
+            ("store.tls.cert", &store.cert, Kind::File),
+            ("store.tls.key", &store.key, Kind::Secret),
+        ] {
+            if !path.as_os_str().is_empty() {
+                look(key, path, kind);
+            }
+        }
         // The first start makes it.
         let secret = self.under_data(&self.node.secret_file);
         if secret.exists() {

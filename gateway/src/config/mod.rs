@@ -21,7 +21,8 @@ pub use devices::{CommandsConfig, DevicesConfig, IngestConfig, LeaseConfig};
 pub use front::{FrontConfig, TlsConfig};
 pub use load::{ConfigError, Sources};
 pub use platform::{
-    HttpConfig, LogConfig, LogFormat, NodeConfig, SignerConfig, SmsConfig, SmsProvider, StoreConfig,
+    HttpConfig, LogConfig, LogFormat, NodeConfig, SignerConfig, SmsConfig, SmsProvider,
+    StoreConfig, StoreTls, StoreTlsMode,
 };
 
 /// All settings of one gateway process.
@@ -71,11 +72,22 @@ impl Config {
         self.node.data_dir.join(path)
     }
 
-    /// The database settings with the URL filled in.
+    /// The database settings with the URL and the paths filled in.
     #[must_use]
     pub fn resolved_store(&self) -> StoreConfig {
+        let tls = &self.store.tls;
+        let file = |path: &Path| match path.as_os_str().is_empty() {
+            true => PathBuf::new(),
+            false => self.under_data(path),
+        };
         StoreConfig {
             url: self.store_url(),
+            tls: StoreTls {
+                ca: file(&tls.ca),
+                cert: file(&tls.cert),
+                key: file(&tls.key),
+                ..tls.clone()
+            },
             ..self.store.clone()
         }
     }

@@ -87,8 +87,12 @@ pub struct StoreConfig {
     pub connections: u32,
     /// Longest wait for a connection or a lock.
     pub acquire_timeout_ms: u64,
+    /// Longest wait for an answer of PostgreSQL; beyond it the connection counts as lost.
+    pub timeout_ms: u64,
     /// The SQLite file never grows beyond this many megabytes; 0 = as far as the disk goes.
     pub max_size_mb: u64,
+    /// TLS to PostgreSQL.
+    pub tls: StoreTls,
 }
 
 impl Default for StoreConfig {
@@ -97,7 +101,54 @@ impl Default for StoreConfig {
             url: String::new(),
             connections: 8,
             acquire_timeout_ms: 10_000,
+            timeout_ms: 30_000,
             max_size_mb: 0,
+            tls: StoreTls::default(),
+        }
+    }
+}
+
+/// TLS to PostgreSQL. Files are read at every new connection; relative paths are under the data directory.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreTls {
+    /// What is asked of the server.
+    pub mode: StoreTlsMode,
+    /// A CA that the server's certificate may chain to, besides those of this machine; empty = none.
+    pub ca: PathBuf,
+    /// Our certificate chain, where the server asks for one; empty = none.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// What is asked of the database server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreTlsMode {
+    /// What `sslmode` in the URL says; without it `verify-full`, and clear text to this machine only.
+    #[default]
+    Auto,
+    /// Clear text.
+    Disable,
+    /// TLS with whoever answers.
+    Require,
+    /// TLS, and a certificate of a known CA.
+    VerifyCa,
+    /// TLS, a certificate of a known CA, and the name that was dialled in it.
+    VerifyFull,
+}
+
+impl StoreTlsMode {
+    /// As the settings write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Disable => "disable",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
         }
     }
 }

@@ -99,7 +99,7 @@ impl Devices {
         metrics: Arc<Metrics>,
         settings: Settings,
     ) -> Result<Self, AppError> {
-        app.forget_presence(&settings.node).await?;
+        let last_term = app.forget_presence(&settings.node).await?;
         let clock = app.clock.clone();
         let limits = Limits {
             queue: settings.ingest_queue,
@@ -118,7 +118,7 @@ impl Devices {
             signer,
             clock,
             metrics,
-            registry: Registry::new(settings.max_sessions),
+            registry: Registry::new(settings.max_sessions, last_term),
             settings,
             fleet: Fleet::new(),
             ingest,

@@ -116,14 +116,14 @@ pub(super) struct Registry {
 pub(super) struct Full;
 
 impl Registry {
-    /// An empty registry for at most `limit` sessions.
-    pub(super) fn new(limit: usize) -> Self {
+    /// An empty registry for at most `limit` sessions; terms begin above `last_term`.
+    pub(super) fn new(limit: usize, last_term: u64) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             live: AtomicUsize::new(0),
             limit,
-            last_term: AtomicU64::new(0),
+            last_term: AtomicU64::new(last_term),
         }
     }
 
@@ -132,7 +132,7 @@ impl Registry {
         &self.shards[hash.expect("below 64")]
     }
 
-    /// Later terms are higher, across restarts too, as long as the wall clock did not jump back.
+    /// Later terms are higher, whatever the wall clock does; it only keeps the terms of several nodes in their order.
     fn next_term(&self, now: Millis) -> u64 {
         let floor = now.0.max(0).unsigned_abs() << 10;
         let next = |last: u64| Some(floor.max(last + 1));
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_newer_session_ends_the_older_and_the_older_cannot_remove_it() {
-        let registry = Registry::new(10);
+        let registry = Registry::new(10, 0);
         let (old, _) = registry.enter(SEAL, at(0)).unwrap();
         let (new, taken) = registry.enter(SEAL, at(1)).unwrap();
         assert!(taken && new.term > old.term);
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_bound_holds_and_a_takeover_needs_no_room() {
-        let registry = Registry::new(1);
+        let registry = Registry::new(1, 0);
         registry.enter(SEAL, at(0)).unwrap();
         let other = registry.enter(DeviceId([8; 8]), at(0));
         assert_eq!(other.unwrap_err(), Full);
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn three_takeovers_in_a_minute_with_contradicting_boots_are_a_clone() {
-        let registry = Registry::new(10);
+        let registry = Registry::new(10, 0);
         let mut verdicts = Vec::new();
         for (second, boot) in [(0, 7), (10, 3), (20, 7), (30, 3)] {
             registry.enter(SEAL, at(second)).unwrap();
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_seal_that_reboots_and_takes_over_its_own_half_open_links_is_no_clone() {
-        let registry = Registry::new(10);
+        let registry = Registry::new(10, 0);
         for (second, boot) in [(0, 7), (5, 7), (10, 8), (15, 9), (20, 10)] {
             registry.enter(SEAL, at(second)).unwrap();
             assert!(!registry.boot_conflicts(SEAL, boot, at(second).1));
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn slow_takeovers_are_forgotten() {
-        let registry = Registry::new(10);
+        let registry = Registry::new(10, 0);
         for (second, boot) in [(0, 7), (50, 3), (100, 7), (150, 3)] {
             registry.enter(SEAL, at(second)).unwrap();
             assert!(!registry.boot_conflicts(SEAL, boot, at(second).1));

@@ -15,6 +15,7 @@ mod web;
 
 use std::{net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration};
 
+use sealgate_broker_config::files;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -293,8 +294,9 @@ async fn watch(app: App, metrics: Arc<Metrics>, stop: CancellationToken) {
         let lively = metrics.bus_canary_age_seconds.get() < BUS_LIMIT_S;
         app.readiness().set_bus(lively);
         if round % SLOW_BEAT == 0 {
-            app.probe().await;
-            if let Ok(open) = app.open_commands().await {
+            let writable = app.probe().await.store;
+            metrics.ready.set(i64::from(app.report().ready()));
+            if writable && let Ok(open) = app.open_commands().await {
                 metrics
                     .commands_open
                     .set(i64::try_from(open).unwrap_or(i64::MAX));
@@ -321,7 +323,12 @@ fn failed(error: AppError) -> ServerError {
 }
 
 async fn build_app(config: &Config, clock: SharedClock) -> Result<App, ServerError> {
-    let store = Store::open(&config.resolved_store()).await?;
+    let settings = config.resolved_store();
+    if !settings.tls.key.as_os_str().is_empty() {
+        // Like any other key, it is refused when others may read it.
+        files::read_secret(&settings.tls.key)?;
+    }
+    let store = Store::open(&settings).await?;
     let migrated = store.migrate().await?;
     if migrated.from != migrated.to {
         tracing::info!(from = migrated.from, to = migrated.to, "database migrated");

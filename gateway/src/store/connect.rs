@@ -30,6 +30,8 @@ use crate::{clock::SharedClock, config::StoreConfig, telemetry::Metrics};
 const ATTEMPTS: u32 = 10;
 /// Bytes a probe takes after a failure.
 const PROBE: usize = 64 * 1024;
+/// Longest wait for a probe's answer (PostgreSQL): who asks for readiness is not kept waiting.
+const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How urgent a transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,22 @@ pub enum Lane {
     Priority,
     /// The rest.
     Normal,
+}
+
+/// The answer, if it comes in time.
+pub(super) async fn in_time<T>(
+    patience: Option<Duration>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
+/// The answer did not come.
+pub(super) fn silent() -> StoreError {
+    StoreError::Io("no answer in time".to_owned())
 }
 
 #[derive(Debug)]
@@ -78,7 +96,7 @@ impl Store {
     /// Reads; on SQLite from read-only connections.
     #[must_use]
     pub fn read(&self) -> Reader {
-        Reader::pool(self.pools().read)
+        Reader::pool(self.pools().read, self.patience())
     }
 
     /// Runs one transaction and commits it if `work` succeeds. `work` may run several times (a lost race on
@@ -93,6 +111,22 @@ impl Store {
         T: Send,
         E: From<StoreError> + Send,
     {
+        self.write_within(self.patience(), lane, work).await
+    }
+
+    /// [`Store::write`] with another patience; `None` = without end.
+    pub(super) async fn write_within<F, Fut, T, E>(
+        &self,
+        patience: Option<Duration>,
+        lane: Lane,
+        work: F,
+    ) -> Result<T, E>
+    where
+        F: Fn(Tx) -> Fut + Send,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: From<StoreError> + Send,
+    {
         let meter = &self.inner.meter;
         let began = meter.now();
         let _permit = self.pass(lane).await;
@@ -101,7 +135,8 @@ impl Store {
         let mut attempt = 1;
         loop {
             let signals = Arc::new(Signals::default());
-            let done = self.attempt(lane, &signals, &work).await;
+            let done = in_time(patience, self.attempt(lane, &signals, &work)).await;
+            let done = done.unwrap_or_else(|| Err(self.note(silent()).into()));
             let lost = signals.lost_race.load(Ordering::Relaxed);
             if signals.outage.load(Ordering::Relaxed) {
                 self.outage();
@@ -191,11 +226,23 @@ impl Store {
     /// # Errors
     /// The database can't be written.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        let result = match self.is_healthy() {
-            true => self.probe_in_place().await,
-            false => self.probe_for_room().await,
+        let patience = self.patience().map(|long| long.min(PROBE_PATIENCE));
+        let probe = async {
+            match self.is_healthy() {
+                true => self.probe_in_place().await,
+                false => self.probe_for_room().await,
+            }
         };
-        result.map_err(|error| self.note(error))
+        let result = in_time(patience, probe).await;
+        result
+            .unwrap_or_else(|| Err(silent()))
+            .map_err(|error| self.note(error))
+    }
+
+    /// How long an answer may take. A file answers or fails; a server may vanish without a word.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let long = Duration::from_millis(self.inner.config.timeout_ms);
+        (!self.is_sqlite()).then_some(long)
     }
 
     async fn probe_in_place(&self) -> Result<(), StoreError> {

@@ -85,6 +85,7 @@ impl StoreError {
             sqlx::Error::Io(_)
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::PoolClosed
+            | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_) => Some(Self::Io(error.to_string())),
             sqlx::Error::PoolTimedOut => Some(Self::Busy),
             sqlx::Error::Database(inner) => {

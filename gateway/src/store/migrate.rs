@@ -58,7 +58,8 @@ impl Store {
     /// # Errors
     /// The database can't be written, is newer than this program, or was migrated by other files.
     pub async fn migrate(&self) -> Result<Migrated, StoreError> {
-        self.write(Lane::Normal, |tx| async move { migrate(&tx).await })
+        // A step over a large table takes as long as it takes.
+        self.write_within(None, Lane::Normal, |tx| async move { migrate(&tx).await })
             .await
             .map_err(|error| self.note(error))
     }

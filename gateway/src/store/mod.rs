@@ -33,6 +33,7 @@ pub mod report;
 pub mod retention;
 mod rows;
 pub mod stamp;
+mod tls;
 pub mod token;
 mod tx;
 mod wal;

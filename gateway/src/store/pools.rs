@@ -15,6 +15,7 @@ use super::{
     StoreError,
     gate::Gate,
     ingest::Writer,
+    tls,
     wal::{self, Checkpointer},
 };
 use crate::config::StoreConfig;
@@ -95,7 +96,7 @@ pub(super) fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
         .map_err(|error| invalid(&error))?
         .application_name("sealgate")
         .disable_statement_logging();
-    Ok(Kind::Postgres(options))
+    Ok(Kind::Postgres(tls::secure(options, config)?))
 }
 
 /// The file's limit in pages of 4,096 bytes; the greatest SQLite knows if there is none.

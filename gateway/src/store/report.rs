@@ -96,6 +96,18 @@ pub async fn behind_key_set(
     Ok(keys.into_iter().map(DeviceId::from_key).collect())
 }
 
+/// The highest term any session had; 0 when there was none.
+///
+/// # Errors
+/// The database.
+pub async fn last_term(r: &Reader) -> Result<u64, StoreError> {
+    let query = table::Entity::find()
+        .select_only()
+        .expr(table::Column::Term.max());
+    let highest: Option<Option<i64>> = query.into_tuple().one(r).await?;
+    Ok(u64::try_from(highest.flatten().unwrap_or(0)).unwrap_or(0))
+}
+
 /// Writes all columns.
 ///
 /// # Errors

@@ -3,19 +3,22 @@
 //! A [`Tx`] is a [`Reader`] that may also write; it derefs to it, so functions that only read take `&Reader`.
 
 use std::{
+    future::Future,
+    io,
     ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
-    QueryResult, Statement, entity::prelude::async_trait,
+    QueryResult, RuntimeErr, Statement, entity::prelude::async_trait, sqlx,
 };
 
-use super::error;
+use super::{connect::in_time, error};
 
 /// What the statements of a transaction met, whatever became of their errors.
 #[derive(Debug, Default)]
@@ -37,13 +40,16 @@ enum On {
 pub struct Reader {
     on: On,
     signals: Arc<Signals>,
+    /// How long one statement may take; a transaction is bounded as a whole.
+    patience: Option<Duration>,
 }
 
 impl Reader {
-    pub(super) fn pool(pool: DatabaseConnection) -> Self {
+    pub(super) fn pool(pool: DatabaseConnection, patience: Option<Duration>) -> Self {
         Self {
             on: On::Pool(pool),
             signals: Arc::default(),
+            patience,
         }
     }
 
@@ -52,7 +58,15 @@ impl Reader {
         self.get_database_backend() == DbBackend::Postgres
     }
 
-    fn note<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
+    async fn run<T>(
+        &self,
+        statement: impl Future<Output = Result<T, DbErr>> + Send,
+    ) -> Result<T, DbErr> {
+        let result = in_time(self.patience, statement).await;
+        let result = result.unwrap_or_else(|| {
+            let silent = sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+            Err(DbErr::Query(RuntimeErr::SqlxError(Arc::new(silent))))
+        });
         if let Err(inner) = &result {
             let lost = error::lost_race(inner);
             self.signals.lost_race.fetch_or(lost, Ordering::Relaxed);
@@ -73,31 +87,43 @@ impl ConnectionTrait for Reader {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.note(match &self.on {
-            On::Pool(on) => on.execute_raw(statement).await,
-            On::Transaction(on) => on.execute_raw(statement).await,
+        self.run(async {
+            match &self.on {
+                On::Pool(on) => on.execute_raw(statement).await,
+                On::Transaction(on) => on.execute_raw(statement).await,
+            }
         })
+        .await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.note(match &self.on {
-            On::Pool(on) => on.execute_unprepared(sql).await,
-            On::Transaction(on) => on.execute_unprepared(sql).await,
+        self.run(async {
+            match &self.on {
+                On::Pool(on) => on.execute_unprepared(sql).await,
+                On::Transaction(on) => on.execute_unprepared(sql).await,
+            }
         })
+        .await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.note(match &self.on {
-            On::Pool(on) => on.query_one_raw(statement).await,
-            On::Transaction(on) => on.query_one_raw(statement).await,
+        self.run(async {
+            match &self.on {
+                On::Pool(on) => on.query_one_raw(statement).await,
+                On::Transaction(on) => on.query_one_raw(statement).await,
+            }
         })
+        .await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.note(match &self.on {
-            On::Pool(on) => on.query_all_raw(statement).await,
-            On::Transaction(on) => on.query_all_raw(statement).await,
+        self.run(async {
+            match &self.on {
+                On::Pool(on) => on.query_all_raw(statement).await,
+                On::Transaction(on) => on.query_all_raw(statement).await,
+            }
         })
+        .await
     }
 }
 
@@ -113,6 +139,7 @@ impl Tx {
             reader: Reader {
                 on: On::Transaction(transaction),
                 signals,
+                patience: None,
             },
         }
     }

@@ -17,7 +17,8 @@ pub struct InvalidFilter {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Starts logging to standard error. A second call in one process (tests do that) changes nothing.
+/// Starts logging to standard error. A line that can not be written (a full disk) is lost, no more: told about it, the
+/// library would print to standard error, and that panics. A second call in one process (tests do that) changes nothing.
 ///
 /// # Errors
 /// The filter is malformed.
@@ -34,11 +35,13 @@ pub fn init(log: &LogConfig) -> Result<(), InvalidFilter> {
             .json()
             .flatten_event(true)
             .with_span_list(false)
+            .log_internal_errors(false)
             .with_writer(std::io::stderr);
         registry.with(layer).try_init()
     } else {
         let layer = fmt::layer()
             .with_target(false)
+            .log_internal_errors(false)
             .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr);
         registry.with(layer).try_init()

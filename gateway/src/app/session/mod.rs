@@ -177,19 +177,19 @@ impl App {
         Ok(())
     }
 
-    /// This node starts: none of its earlier sessions lives.
+    /// This node starts: none of its earlier sessions lives. The highest term any session had.
     ///
     /// # Errors
     /// The database.
-    pub async fn forget_presence(&self, node: &str) -> Result<(), AppError> {
+    pub async fn forget_presence(&self, node: &str) -> Result<u64, AppError> {
         let now = self.clock.now();
         self.store
             .write(Lane::Normal, |tx| async move {
-                report::forget_sessions(&tx, node, now).await
+                report::forget_sessions(&tx, node, now).await?;
+                report::last_term(&tx).await
             })
             .await
-            .map_err(|error: StoreError| AppError::from(error))?;
-        Ok(())
+            .map_err(|error: StoreError| AppError::from(error))
     }
 
     /// Renews the implicit grants of free use (USE-15) of devices that are connected; says how many.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod away;
+mod clock;
 mod commands;
 mod guard;
 mod lifecycle;

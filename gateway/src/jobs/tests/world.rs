@@ -24,7 +24,7 @@ use crate::{
         command::{Issue, enqueue},
         order::Order,
     },
-    clock::SystemClock,
+    clock::{SharedClock, SystemClock},
     config::Config,
     devices::{
         Devices, Settings,
@@ -47,6 +47,10 @@ use crate::{
 pub(super) const NODE: &str = "node-1";
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+fn system() -> SharedClock {
+    Arc::new(SystemClock::new())
+}
 
 /// Signs everything with one key.
 struct OneKey(SigningKey);
@@ -99,25 +103,48 @@ impl World {
     }
 
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::at(Home::any().await, Self::one_key(), change).await
+        Self::at(Home::any().await, Self::one_key(), system(), change).await
     }
 
     /// For what only a file can show.
     pub(super) async fn on_sqlite() -> Self {
         let mut home = Home::sqlite();
         home.config.acquire_timeout_ms = 300;
-        Self::at(home, Self::one_key(), |_| {}).await
+        Self::at(home, Self::one_key(), system(), |_| {}).await
     }
 
     pub(super) async fn signed_by(signer: SharedSigner, change: impl FnOnce(&mut Config)) -> Self {
-        Self::at(Home::any().await, signer, change).await
+        Self::at(Home::any().await, signer, system(), change).await
+    }
+
+    /// By a clock the test moves.
+    pub(super) async fn by(clock: SharedClock) -> Self {
+        Self::at(Home::any().await, Self::one_key(), clock, |_| {}).await
+    }
+
+    /// The sessions of the next run of this node, on the same database.
+    pub(super) async fn next_run(&mut self) {
+        self.devices.drain().await;
+        let settings = Settings::new(&Config::default());
+        let next = Devices::start(
+            self.app.clone(),
+            Self::one_key(),
+            self.metrics.clone(),
+            settings,
+        );
+        self.devices = next.await.unwrap();
     }
 
     pub(super) fn one_key() -> SharedSigner {
         Arc::new(OneKey(SigningKey::from_bytes(&[1; 32])))
     }
 
-    async fn at(home: Home, signer: SharedSigner, change: impl FnOnce(&mut Config)) -> Self {
+    async fn at(
+        home: Home,
+        signer: SharedSigner,
+        clock: SharedClock,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let file = home.file.clone();
         let mut config = Config {
             store: home.config.clone(),
@@ -127,7 +154,6 @@ impl World {
         change(&mut config);
         let store = Store::open(&config.store).await.unwrap();
         store.migrate().await.unwrap();
-        let clock = Arc::new(SystemClock::new());
         let app = App::new(store, clock, Providers::memory());
         let metrics = Arc::new(Metrics::new());
         let settings = Settings::new(&config);

@@ -19,7 +19,10 @@ use sealgate_domain::{
     stamp::{AbnormalKind, Cursor, Hash, TimeSync},
 };
 
-use super::{Lane, Store, StoreError};
+use super::{
+    Lane, Store, StoreError,
+    connect::{in_time, silent},
+};
 
 pub(super) use sqlite::Writer;
 
@@ -168,7 +171,9 @@ impl Store {
                 let permit = self.pass(Lane::Normal).await;
                 writer.run(groups, permit).await
             }
-            None => postgres::run(self, &groups).await,
+            None => in_time(self.patience(), postgres::run(self, &groups))
+                .await
+                .unwrap_or_else(|| Err(silent())),
         };
         match result {
             Ok(outcomes) => {
