@@ -12,16 +12,11 @@ use tempfile::TempDir;
 
 const SEALS: [usize; 4] = [0, 1, 2, 3];
 
-/// Nothing is stored while there is no room.
-async fn stands_still(world: &World, storm: &Storm, rng: &mut rand::rngs::StdRng) {
+/// Seals go on pressing and connecting while there is no room.
+async fn without_room(world: &World, storm: &Storm, rng: &mut rand::rngs::StdRng) {
     world.is_ready(false).await;
-    let stored = || world.api.metric("sealgate_stamps_stored_total");
-    let before = stored().await;
-    // Also for seals that connect meanwhile.
     storm.shake(rng).await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    assert_eq!(stored().await, before, "stored on a full disk");
-    assert_eq!(world.readiness().await["ready"], false);
     assert_eq!(world.api.metric("sealgate_task_panics_total").await, 0.0);
 }
 
@@ -53,7 +48,15 @@ async fn files_that_can_not_grow_lose_and_double_nothing() {
         let pid = world.gateway.pid();
         // Also what is there already can not be written beyond the limit, the gateway's log neither.
         limit_files(&limiter, pid, Some(4_096));
-        stands_still(&world, &storm, &mut rng).await;
+        world.is_ready(false).await;
+        let stored = || world.api.metric("sealgate_stamps_stored_total");
+        let before = stored().await;
+        without_room(&world, &storm, &mut rng).await;
+        assert_eq!(
+            stored().await,
+            before,
+            "stored where nothing can be written"
+        );
         limit_files(&limiter, pid, None);
         world.is_ready(true).await;
         storm.shake(&mut rng).await;
@@ -124,7 +127,8 @@ async fn a_full_disk_loses_and_doubles_nothing() {
     for _ in 0..2 {
         storm.passes(&world).await;
         let ballast = disk.fill();
-        stands_still(&world, &storm, &mut rng).await;
+        // What is left inside files that are there already may still be used, so only the end counts.
+        without_room(&world, &storm, &mut rng).await;
         fs::remove_file(ballast).expect("room");
         world.is_ready(true).await;
         storm.shake(&mut rng).await;
