@@ -181,7 +181,9 @@ impl View<'_> {
         let newest = store::command::newest_of(self.r, self.device.key(), domain, ops).await?;
         Ok(match newest {
             None => Newest::None,
-            Some(row) if self.now.0 - row.created_at < AGAIN_AFTER => Newest::TooEarly,
+            Some(row) if self.now.0 - row.created_at < AGAIN_AFTER => {
+                Newest::TooEarly(Box::new(row))
+            }
             Some(row) => Newest::Over(Box::new(row)),
         })
     }
@@ -225,7 +227,13 @@ impl View<'_> {
         if !on || self.on_its_way(&[Op::Offline]) {
             return Ok(None);
         }
-        if matches!(self.newest(&[Op::Offline]).await?, Newest::TooEarly) {
+        // Switched on a moment ago is no reason to leave it on.
+        if let Newest::TooEarly(row) = self.newest(&[Op::Offline]).await?
+            && matches!(
+                Order::from_json(row.args),
+                Ok(Order::Offline { on: false, .. })
+            )
+        {
             return Ok(None);
         }
         let newest = grant::open_of(self.r, self.device.key()).await?.pop();
@@ -251,7 +259,7 @@ impl View<'_> {
             })
             .collect();
         if !ending.is_empty() {
-            let early = matches!(self.newest(&[Op::End]).await?, Newest::TooEarly);
+            let early = matches!(self.newest(&[Op::End]).await?, Newest::TooEarly(_));
             return Ok(if early { Vec::new() } else { ending });
         }
         let newest = open.last().filter(|grant| {
@@ -279,8 +287,8 @@ impl View<'_> {
 enum Newest {
     /// There was none.
     None,
-    /// It is too early for another.
-    TooEarly,
+    /// It is too early for another like it.
+    TooEarly(Box<Command>),
     /// It was long ago.
     Over(Box<Command>),
 }
