@@ -1,4 +1,6 @@
-//! `sealgate-sim`: simulated seals against a real gateway.
+//! `sealgate-sim`: simulated seals against a real gateway, and the media that stand between them.
+
+mod cli;
 
 use std::{
     fs,
@@ -23,7 +25,7 @@ use serde::Serialize;
 #[command(
     name = "sealgate-sim",
     version,
-    about = "Simulated seals against a real gateway"
+    about = "Simulated seals, radios, wires and networks"
 )]
 struct Args {
     #[command(subcommand)]
@@ -34,6 +36,12 @@ struct Args {
 enum Command {
     /// Runs many seals through a scenario and sums up.
     Fleet(FleetArgs),
+    /// Runs a fake BlueZ on a private D-Bus and prints its address.
+    Bluez(cli::bluez::Args),
+    /// Puts seals on pseudo-terminals and prints their paths.
+    Serial(cli::serial::Args),
+    /// Carries UDP through a bad network.
+    Proxy(cli::proxy::Args),
 }
 
 #[derive(clap::Args)]
@@ -101,8 +109,13 @@ async fn main() -> ExitCode {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let Command::Fleet(args) = Args::parse().command;
-    match fleet(args).await {
+    let outcome = match Args::parse().command {
+        Command::Fleet(args) => fleet(args).await,
+        Command::Bluez(args) => cli::bluez::run(args).await.map(|()| true),
+        Command::Serial(args) => cli::serial::run(args).await.map(|()| true),
+        Command::Proxy(args) => cli::proxy::run(args).await.map(|()| true),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(2),
         Err(error) => {

@@ -2,6 +2,7 @@
 
 mod api;
 mod bad_input;
+mod bluez;
 mod front;
 mod full_disk;
 mod interop;
