@@ -21,7 +21,7 @@ use crate::peripheral::{Link, LinkEnd, Medium, Peripheral};
 pub struct Advertisement {
     /// Local name.
     pub name: Option<String>,
-    /// Service classes; a seal sends none, its advertisement is full.
+    /// Service classes; a seal names its own, in the scan response.
     pub services: Vec<Uuid>,
     /// By company number.
     pub manufacturer_data: BTreeMap<u16, Vec<u8>>,

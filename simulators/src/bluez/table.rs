@@ -5,16 +5,17 @@ use uuid::Uuid;
 
 /// The numbers of the seal's service, and of others that stand in tables here.
 pub mod uuids {
+    use sealgate_codec::link::uuid as seal;
     use uuid::Uuid;
 
     /// The seal's service.
-    pub const SERVICE: Uuid = seal(1);
+    pub const SERVICE: Uuid = Uuid::from_u128(seal::SERVICE);
     /// Where a central writes.
-    pub const RX: Uuid = seal(2);
+    pub const RX: Uuid = Uuid::from_u128(seal::RX);
     /// Where the seal notifies.
-    pub const TX: Uuid = seal(3);
+    pub const TX: Uuid = Uuid::from_u128(seal::TX);
     /// What the seal says of itself.
-    pub const INFO: Uuid = seal(4);
+    pub const INFO: Uuid = Uuid::from_u128(seal::INFO);
     /// Battery service, which the seal has too.
     pub const BATTERY: Uuid = short(0x180f);
     /// Its level.
@@ -23,10 +24,6 @@ pub mod uuids {
     pub const HEART_RATE: Uuid = short(0x180d);
     /// Its measurement.
     pub const HEART_RATE_MEASUREMENT: Uuid = short(0x2a37);
-
-    const fn seal(n: u128) -> Uuid {
-        Uuid::from_u128(0x5ea1_0000_7a3c_4c52_9b1e_0c6f_5e8d_2a11 | (n << 96))
-    }
 
     const fn short(n: u128) -> Uuid {
         Uuid::from_u128(0x0000_0000_0000_1000_8000_0080_5f9b_34fb | (n << 96))

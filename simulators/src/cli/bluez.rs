@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use sealgate_simulators::{
-    bluez::{Address, Advertisement, Air, FakeBluez, Options, Script, Station},
+    bluez::{Address, Advertisement, Air, FakeBluez, Options, Script, Station, uuids},
     peripheral::Echo,
 };
 
@@ -93,6 +93,7 @@ fn advertisement(number: u32) -> Advertisement {
     Advertisement {
         name: Some(format!("echo-{number}")),
         manufacturer_data: BTreeMap::from([(TEST_COMPANY, number.to_be_bytes().to_vec())]),
+        services: vec![uuids::SERVICE],
         ..Advertisement::default()
     }
 }

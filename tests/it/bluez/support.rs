@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, env, process::Stdio};
 
 use sealgate_simulators::{
-    bluez::{Address, Advertisement, Air, Change, FakeBluez, Fault, Options, PrivateBus, Station},
+    bluez::{
+        Address, Advertisement, Air, Change, FakeBluez, Fault, Options, PrivateBus, Station, uuids,
+    },
     peripheral::{Echo, Peripheral},
 };
 use sealgate_tests::{seed, wait};
@@ -103,6 +105,7 @@ pub(super) fn advertisement(bytes: &[u8]) -> Advertisement {
     Advertisement {
         name: Some("seal".to_owned()),
         manufacturer_data: BTreeMap::from([(0xffff, bytes.to_vec())]),
+        services: vec![uuids::SERVICE],
         ..Advertisement::default()
     }
 }
