@@ -76,18 +76,23 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-#[test]
-fn addresses_read_as_they_are_written() {
-    let address: Address = "C0:5E:00:00:01:02".parse().unwrap();
-    assert_eq!(address, Address::numbered(0x102));
-    assert_eq!(Address::from_path_part(&address.path_part()), Some(address));
-    for wrong in [
-        "",
-        "C0:5E:00:00:01",
-        "C0:5E:00:00:01:02:03",
-        "C0:5E:0:00:01:02",
-        "+0:5E:00:00:01:0G",
-    ] {
-        assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_as_they_are_written() {
+        let address: Address = "C0:5E:00:00:01:02".parse().unwrap();
+        assert_eq!(address, Address::numbered(0x102));
+        assert_eq!(Address::from_path_part(&address.path_part()), Some(address));
+        for wrong in [
+            "",
+            "C0:5E:00:00:01",
+            "C0:5E:00:00:01:02:03",
+            "C0:5E:0:00:01:02",
+            "+0:5E:00:00:01:0G",
+        ] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
     }
 }

@@ -16,6 +16,9 @@ use tokio::{
 
 use super::client::{MARK, ROLE};
 
+/// What `bluer` says of a descriptor for writing when the MTU is 247: it takes off five, for safety.
+pub(super) const WRITER_247: &str = "mtu 242";
+
 /// The fake, its client and the first station.
 pub(super) struct Scene {
     pub bluez: FakeBluez,
@@ -165,7 +168,7 @@ impl Scene {
             .expect(&format!("notify-io {seal}"), "mtu 247")
             .await;
         self.client
-            .expect(&format!("write-io {seal}"), "mtu 247")
+            .expect(&format!("write-io {seal}"), WRITER_247)
             .await;
         self.echoes("c0ffee").await;
     }

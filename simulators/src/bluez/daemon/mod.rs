@@ -169,12 +169,12 @@ impl Daemon {
             news,
             tally.clone(),
         );
-        // The objects are there before the name is: a client that waits for the name finds all of them.
-        state.reconcile().await;
         let reply = ask_bus(&connection, "RequestName", &(NAME, DO_NOT_QUEUE)).await?;
         if reply.body().deserialize::<u32>()? != PRIMARY_OWNER {
             return Err(DaemonError::Taken);
         }
+        // After the name, as clients match signals by it; before the first call, which waits in the queue.
+        state.reconcile().await;
         let stop = CancellationToken::new();
         let task = tasks::spawn("bluetoothd", state.run(calls, reports, stop.clone()));
         Ok(Self { stop, task, tally })
