@@ -210,7 +210,7 @@ impl Peripheral for Recorder {
             while let Some(value) = inbound.recv().await {
                 // Answered too, so that a client that is subscribed in truth would hear it.
                 let _ = outbound.send(value.clone()).await;
-                told.send(value).await.unwrap();
+                told.send(value).await.expect("the test listens");
             }
         });
     }
@@ -233,7 +233,9 @@ async fn a_stale_table_subscribes_into_the_command_characteristic() {
         .client
         .expect(&format!("notify-io {seal}"), "mtu 247")
         .await;
-    let value = wait::patiently("the two bytes", got.recv()).await.unwrap();
+    let value = wait::patiently("the two bytes", got.recv())
+        .await
+        .expect("a value");
     assert_eq!(value.as_ref(), [1, 0]);
     scene.client.expect("silent-io", "true").await;
     scene.end().await;

@@ -42,7 +42,10 @@ async fn obeys_as_a_child_of_the_other_tests() {
         return;
     }
     let mut client = Client::default();
-    while let Some(line) = spawn_blocking(command).await.unwrap() {
+    while let Some(line) = spawn_blocking(command)
+        .await
+        .expect("reading does not panic")
+    {
         let words: Vec<&str> = line.split(' ').collect();
         let answer = client.obey(&words).await;
         println!("{MARK}{}", answer.unwrap_or_else(|error| describe(&*error)));
@@ -52,7 +55,9 @@ async fn obeys_as_a_child_of_the_other_tests() {
 /// The next command, without its line break; `None` at the end.
 fn command() -> Option<String> {
     let mut line = String::new();
-    let length = std::io::stdin().read_line(&mut line).unwrap();
+    let length = std::io::stdin()
+        .read_line(&mut line)
+        .expect("standard input");
     (length > 0).then(|| line.trim_end().to_owned())
 }
 

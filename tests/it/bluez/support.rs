@@ -35,7 +35,7 @@ pub(super) struct Bluer {
 
 impl Bluer {
     async fn start(bus: &str) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
+        let mut child = Command::new(env::current_exe().expect("this test's own path"))
             .args([
                 "bluez::client::obeys_as_a_child_of_the_other_tests",
                 "--exact",
@@ -47,10 +47,10 @@ impl Bluer {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .unwrap();
+            .expect("the client starts");
         Self {
-            stdin: child.stdin.take().unwrap(),
-            lines: BufReader::new(child.stdout.take().unwrap()).lines(),
+            stdin: child.stdin.take().expect("a pipe"),
+            lines: BufReader::new(child.stdout.take().expect("a pipe")).lines(),
             _child: child,
         }
     }
@@ -60,10 +60,10 @@ impl Bluer {
         self.stdin
             .write_all(format!("{command}\n").as_bytes())
             .await
-            .unwrap();
+            .expect("the client listens");
         let answer = async {
             loop {
-                let line = self.lines.next_line().await.unwrap();
+                let line = self.lines.next_line().await.expect("readable answers");
                 let line = line.unwrap_or_else(|| panic!("the client ended at {command:?}"));
                 // The test runner's own words may stand before the first answer on the same line.
                 if let Some((_, answer)) = line.split_once(MARK) {
@@ -142,7 +142,7 @@ impl Scene {
             att: std::time::Duration::from_secs(2),
             ..Options::default()
         };
-        let bluez = FakeBluez::start(air, options).await.unwrap();
+        let bluez = FakeBluez::start(air, options).await.expect("a fake BlueZ");
         let mut client = Bluer::start(bluez.address()).await;
         client.expect("session", "hci0").await;
         Some(Self {
@@ -179,7 +179,10 @@ impl Scene {
     }
 
     pub(super) async fn inflict(&mut self, fault: Fault) {
-        self.bluez.inflict(&fault).await.unwrap();
+        self.bluez
+            .inflict(&fault)
+            .await
+            .expect("a daemon that returns");
     }
 
     /// Changes the first station.
