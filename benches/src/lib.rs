@@ -8,6 +8,7 @@ pub mod ceiling;
 pub mod client;
 pub mod idle;
 pub mod lock;
+pub mod pages;
 pub mod peer;
 pub mod prepared;
 pub mod reconcile;

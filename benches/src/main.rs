@@ -9,8 +9,8 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use runs::{connect, idle, live, locks, offline, show};
-use sealgate_benches::{ceiling, lock, stamps, storm};
+use runs::{connect, idle, lists, live, locks, offline, show};
+use sealgate_benches::{ceiling, lock, pages, stamps, storm};
 
 /// Measures a gateway on this machine.
 #[derive(Debug, Parser)]
@@ -76,6 +76,24 @@ enum Run {
         /// Seed of which seals are taken.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+    },
+    /// A page of every list, with every filter, at any depth.
+    Pages {
+        /// Stamps in the database, and everything else in proportion.
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(50_000..=20_000_000))]
+        records: u64,
+        /// Pages of each list, page size and depth.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        pages: u64,
+        /// Work folder; filled once, used again by later runs. A temporary one unless named.
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// Use PostgreSQL, started for the run, instead of SQLite.
+        #[arg(long)]
+        postgres: bool,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
     },
     /// All rows of a stamp in group commits, no network, no checks.
     Ceiling {
@@ -164,6 +182,13 @@ async fn run(run: Run) -> Result<()> {
             calls,
             seed,
         } => locks(&common, lock::Plan { calls, seed }).await,
+        Run::Pages {
+            records,
+            pages,
+            data,
+            postgres,
+            json,
+        } => lists(pages::Settings { records, pages }, data, postgres, json).await,
         Run::Ceiling {
             seals,
             stamps,

@@ -92,6 +92,16 @@ pub struct Figure {
     pub goal: Option<String>,
 }
 
+/// The latencies of one thing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Distribution {
+    /// Of what.
+    pub what: String,
+    /// Its quantiles.
+    #[serde(flatten)]
+    pub summary: Summary,
+}
+
 /// What one run found.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
@@ -102,7 +112,7 @@ pub struct Report {
     /// What it measured.
     pub figures: Vec<Figure>,
     /// Latency distributions.
-    pub latencies: BTreeMap<String, Summary>,
+    pub latencies: Vec<Distribution>,
     /// What could not run, with the reason.
     pub skipped: Vec<String>,
 }
@@ -134,7 +144,16 @@ impl Report {
 
     /// Notes a distribution.
     pub fn latency(&mut self, what: &str, latencies: &Latencies) {
-        self.latencies.insert(what.to_owned(), latencies.summary());
+        self.latencies.push(Distribution {
+            what: what.to_owned(),
+            summary: latencies.summary(),
+        });
+    }
+
+    /// Puts the distribution with the worst p99 first.
+    pub fn slowest_first(&mut self) {
+        let p99 = |one: &Distribution| one.summary.p99_ms;
+        self.latencies.sort_by(|a, b| p99(b).total_cmp(&p99(a)));
     }
 
     /// Notes what could not run.
@@ -168,7 +187,7 @@ impl Report {
         }
         if !self.latencies.is_empty() {
             out.push_str("| latency, ms | count | p50 | p90 | p99 | p99.9 | max |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
-            for (what, s) in &self.latencies {
+            for Distribution { what, summary: s } in &self.latencies {
                 let _ = writeln!(
                     out,
                     "| {what} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
@@ -208,6 +227,19 @@ mod tests {
     fn thousands_are_grouped() {
         assert_eq!(number(1_234_567.0), "1,234,567");
         assert_eq!(number(12.345), "12.35");
+    }
+
+    #[test]
+    fn the_slowest_comes_first() {
+        let mut report = Report::of("x");
+        for (what, micros) in [("fast", 1_000), ("slow", 9_000), ("middling", 5_000)] {
+            let mut one = Latencies::default();
+            one.record(micros);
+            report.latency(what, &one);
+        }
+        report.slowest_first();
+        let order: Vec<&str> = report.latencies.iter().map(|one| &*one.what).collect();
+        assert_eq!(order, ["slow", "middling", "fast"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use sealgate_benches::{
-    ceiling, idle, lock, peer,
+    ceiling, idle, lock, pages, peer,
     prepared::Seal,
     reconcile,
     report::Report,
@@ -45,15 +45,19 @@ impl Place {
         })
     }
 
+    /// The address of the PostgreSQL server, started for the run; none for SQLite.
+    fn store(&mut self, postgres: bool) -> Result<Option<String>> {
+        if !postgres {
+            return Ok(None);
+        }
+        let server = servers::postgres(&self.dir)?.map_err(|reason| anyhow::anyhow!(reason))?;
+        let url = format!("postgres://sealgate@127.0.0.1:{}/postgres", server.port);
+        self.postgres = Some(server);
+        Ok(Some(url))
+    }
+
     async fn world(&mut self, common: &Common) -> Result<World> {
-        let store = if common.postgres {
-            let server = servers::postgres(&self.dir)?.map_err(|reason| anyhow::anyhow!(reason))?;
-            let url = format!("postgres://sealgate@127.0.0.1:{}/postgres", server.port);
-            self.postgres = Some(server);
-            Some(url)
-        } else {
-            None
-        };
+        let store = self.store(common.postgres)?;
         let count = usize::try_from(common.seals)?;
         let world = World::create(&self.dir.join("gateway"), count, store)?;
         world.seed().await?;
@@ -204,6 +208,31 @@ pub(crate) async fn offline(common: &Common, records: u32, parallel: usize) -> R
     let mut report = reconcile::run(gateway.at.front, &seals, messages, plan).await?;
     describe(&mut report, common);
     show(&report, common.json)
+}
+
+pub(crate) async fn lists(
+    settings: pages::Settings,
+    data: Option<PathBuf>,
+    postgres: bool,
+    json: bool,
+) -> Result<()> {
+    let common = Common {
+        seals: 1,
+        dir: data,
+        postgres,
+        json,
+    };
+    let mut place = Place::of(&common)?;
+    let store = place.store(postgres)?;
+    let dir = place.dir.join("gateway");
+    let world = match dir.join("sealgate.toml").exists() {
+        true => World::reopen(&dir, store)?,
+        false => World::create(&dir, 1, store)?,
+    };
+    let mut report = pages::run(&world, settings).await?;
+    report.set("machine", world::machine());
+    report.set("store", if postgres { "PostgreSQL" } else { "SQLite" });
+    show(&report, json)
 }
 
 pub(crate) async fn connect(common: &Common, plan: storm::Plan) -> Result<()> {

@@ -97,8 +97,8 @@ pub fn mosquitto(
     Ok(Ok((server, plain_port)))
 }
 
-/// Starts PostgreSQL in a fresh folder with its own defaults (every commit synchronous); `Ok(Err(reason))` when it is not
-/// installed.
+/// Starts PostgreSQL with its own defaults (every commit synchronous), in a fresh folder or in that of an earlier run;
+/// `Ok(Err(reason))` when it is not installed.
 ///
 /// # Errors
 /// It is installed and does not start.
@@ -107,24 +107,26 @@ pub fn postgres(dir: &Path) -> Result<std::result::Result<Server, String>> {
         return Ok(Err("PostgreSQL is not installed".to_owned()));
     };
     let data = dir.join("postgres");
-    fs::create_dir_all(&data)?;
     let root = rustix::process::geteuid().is_root();
-    if root {
-        run(Command::new("chown").arg("postgres").arg(&data))?;
-    }
     open_parents(dir)?;
-    let mut initdb = as_postgres(root, &bin.join("initdb"));
-    initdb
-        .args([
-            "-U",
-            "sealgate",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-            "-D",
-        ])
-        .arg(&data);
-    run(&mut initdb).context("initdb")?;
+    if !data.join("PG_VERSION").exists() {
+        fs::create_dir_all(&data)?;
+        if root {
+            run(Command::new("chown").arg("postgres").arg(&data))?;
+        }
+        let mut initdb = as_postgres(root, &bin.join("initdb"));
+        initdb
+            .args([
+                "-U",
+                "sealgate",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "-D",
+            ])
+            .arg(&data);
+        run(&mut initdb).context("initdb")?;
+    }
     let port = free_port()?;
     let mut command = as_postgres(root, &bin.join("postgres"));
     command

@@ -79,6 +79,27 @@ impl World {
         Ok(world)
     }
 
+    /// The folder of an earlier run, whose database is now there.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn reopen(dir: &Path, store: Option<String>) -> Result<Self> {
+        let store =
+            store.unwrap_or_else(|| format!("sqlite://{}", dir.join("sealgate.db").display()));
+        let world = Self {
+            dir: dir.to_owned(),
+            store,
+        };
+        fs::write(world.dir.join("sealgate.toml"), world.config())?;
+        Ok(world)
+    }
+
+    /// A file of the folder.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     fn path(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
     }
@@ -119,12 +140,21 @@ impl World {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Brings the schema up.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub fn migrate(&self) -> Result<()> {
+        self.cli(&["migrate", "--config", &self.path("sealgate.toml")])
+            .map(drop)
+    }
+
     /// Brings the schema up and writes the fleet into it: all bound to one organization, an open grant each.
     ///
     /// # Errors
     /// The database refuses.
     pub async fn seed(&self) -> Result<()> {
-        self.cli(&["migrate", "--config", &self.path("sealgate.toml")])?;
+        self.migrate()?;
         let manifest = fs::read(self.dir.join("devices/manifest.json"))?;
         let devices: Vec<seed::Device> = serde_json::from_slice(&manifest)?;
         match self.store.strip_prefix("sqlite://") {

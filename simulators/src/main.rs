@@ -150,10 +150,10 @@ async fn fleet(args: FleetArgs) -> anyhow::Result<bool> {
         params: Params::default(),
     };
     let fleet = Fleet::start(&folder, &options)?;
+    let before = Report::of(&fleet.truths().await).sessions;
     if let (Some(api), Some(token)) = (&args.api, &args.token) {
         provision(&fleet, &args.devices, &Platform::new(api, token)?).await?;
     }
-    let before = Report::of(&fleet.truths().await).sessions;
     let bar = progress(args.duration);
     tokio::select! {
         () = play(fleet.seals(), args.scenario, args.duration, seed) => {}

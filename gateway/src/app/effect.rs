@@ -2,21 +2,15 @@
 //!
 //! Each effect may run again with the same result; an answer that comes late is still the truth.
 
-use sealgate_domain::{
-    GrantId, Millis,
-    command::{Event as Step, Op},
-    grant::{self, EndReason, Method, Terms},
-    organization::UseMode,
-};
+use sealgate_domain::{GrantId, Millis, command::Event as Step, grant::EndReason};
 
 use super::{
-    command::{self, Issue, audit, tell},
-    key_set,
+    command::{audit, tell},
+    free_use, key_set,
     order::{GrantOrder, Order},
 };
 use crate::store::{
-    self, Event, Reader, StoreError, Topic, Tx, command::Row, device, grant::Row as GrantRow,
-    report,
+    self, Event, StoreError, Topic, Tx, command::Row, device, grant::Row as GrantRow, report,
 };
 
 /// The error code of an order about a grant the device does not hold.
@@ -272,7 +266,7 @@ async fn bound(
         device.name = name.to_owned();
     }
     device::save(tx, device).await?;
-    free_use(tx, device, now).await?;
+    free_use::issue(tx, device, now).await?;
     Ok(())
 }
 
@@ -307,78 +301,4 @@ async fn unbound(
         close_grant(tx, device, &mut row, EndReason::Unbound, now).await?;
     }
     Ok(())
-}
-
-/// USE-15: does the device need a (new) implicit grant?
-///
-/// # Errors
-/// The database.
-pub(super) async fn free_use_wanted(
-    r: &Reader,
-    device: &device::Row,
-    now: Millis,
-) -> Result<bool, StoreError> {
-    let Some(organization) = device.organization() else {
-        return Ok(false);
-    };
-    if device.state()?.check_bound().is_err() {
-        return Ok(false);
-    }
-    let Some(organization) = store::organization::find(r, organization).await? else {
-        return Ok(false);
-    };
-    if organization.use_mode() != UseMode::Free {
-        return Ok(false);
-    }
-    // A device that is being unbound would refuse it for holding a grant.
-    let live = store::command::live_of(r, device.key()).await?;
-    if live.iter().any(|row| row.op == Op::Unbind.as_str()) {
-        return Ok(false);
-    }
-    let newest = store::grant::open_of(r, device.key()).await?.pop();
-    let newest = newest.map(|row| row.state());
-    Ok(grant::free_use_due(newest.as_ref(), now))
-}
-
-/// USE-15: a bound device of an organization that requires no grants always holds an implicit one that is good for
-/// hours. True when a new one was issued. `device` is kept from others by the caller.
-pub(super) async fn free_use(
-    tx: &Tx,
-    device: &mut device::Row,
-    now: Millis,
-) -> Result<bool, StoreError> {
-    let Some(organization) = device.organization() else {
-        return Ok(false);
-    };
-    if !free_use_wanted(tx, device, now).await? {
-        return Ok(false);
-    }
-    let terms = Terms::free_use(now);
-    let row = GrantRow {
-        id: store::fresh::<GrantId>(now).0,
-        device_id: device.id,
-        no: i64::from(device.take_grant_no()),
-        organization_id: organization.0,
-        member_id: None,
-        max_count: i32::from(terms.max),
-        used: 0,
-        not_before: terms.not_before.0,
-        not_after: terms.not_after.0,
-        method: Method::Implicit.as_str().to_owned(),
-        flags: i32::from(terms.flags.0),
-        region: None,
-        document: None,
-        remark: String::new(),
-        created_by: "system".to_owned(),
-        created_at: now.0,
-        delivered_at: None,
-        exhausted_at: None,
-        end_requested_at: None,
-        ended_at: None,
-        end_reason: None,
-    };
-    store::grant::insert(tx, &row).await?;
-    let order = Order::Grant(GrantOrder::of(&row, &terms, 0));
-    command::enqueue(tx, device, &order, &Issue::system(now)).await?;
-    Ok(true)
 }

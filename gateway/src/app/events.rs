@@ -100,25 +100,24 @@ impl App {
         Ok(self.store.read().outbox_head().await?)
     }
 
-    /// A page of events behind `after`.
+    /// A page of events behind `after`; without any when none were found yet, but `after` moved on.
     ///
     /// # Errors
     /// The database.
     pub async fn events_after(&self, filter: &Filter, after: i64) -> Result<Page, AppError> {
         let reader = self.store.read();
-        // The head first: what is committed between the two reads is found again by the next page.
-        let head = reader.outbox_head().await?;
         if filter.0.topics.is_empty() {
+            let head = reader.outbox_head().await?;
             return Ok(Page {
                 events: Vec::new(),
                 after: head.max(after),
             });
         }
-        let events = reader.outbox_after(after, PAGE, &filter.0).await?;
-        let last = events.last().map_or(after, |event| event.position);
-        let full = events.len() as u64 == PAGE;
-        let after = if full { last } else { last.max(head) };
-        Ok(Page { events, after })
+        let page = reader.outbox_page(after, PAGE, &filter.0).await?;
+        Ok(Page {
+            events: page.events,
+            after: page.after,
+        })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod device;
 mod effect;
 mod error;
 pub mod events;
+mod free_use;
 pub mod grant;
 mod handle;
 pub mod idempotency;

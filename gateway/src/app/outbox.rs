@@ -3,7 +3,7 @@
 use sealgate_domain::Millis;
 
 use super::{App, AppError};
-use crate::store::{self, Lane, OutboxFilter, StoreError, follower, retention::Aged};
+use crate::store::{self, Lane, OutboxFilter, OutboxPage, StoreError, follower, retention::Aged};
 
 pub use store::{EventRow as Committed, Topic};
 
@@ -15,15 +15,6 @@ const ANSWERS_KEPT: i64 = 24 * Millis::HOUR;
 const CODES_KEPT: i64 = 24 * Millis::HOUR;
 /// A batch smaller than this was the last.
 const FULL: u64 = 1_000;
-
-/// Some events, and how far everything was looked at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Looked {
-    /// In order.
-    pub events: Vec<Committed>,
-    /// Go on behind this position.
-    pub after: i64,
-}
 
 impl App {
     /// Numbers committed events; says the newest position.
@@ -56,22 +47,13 @@ impl App {
         after: i64,
         limit: u64,
         topics: &[Topic],
-    ) -> Result<Looked, AppError> {
-        let reader = self.store.read();
-        // Read before the events: whatever is committed between the two is found next time.
-        let head = reader.outbox_head().await?;
+    ) -> Result<OutboxPage, AppError> {
         let filter = OutboxFilter {
             topics: topics.to_vec(),
             ..OutboxFilter::default()
         };
-        let events = reader.outbox_after(after, limit, &filter).await?;
-        let full = events.len() as u64 >= limit;
-        let last = events.last().map(|event| event.position);
-        let after = match last {
-            Some(last) if full => last,
-            last => head.max(after).max(last.unwrap_or(after)),
-        };
-        Ok(Looked { events, after })
+        let reader = self.store.read();
+        Ok(reader.outbox_page(after, limit, &filter).await?)
     }
 
     /// How far a follower has come; one that never ran begins now.

@@ -111,7 +111,7 @@ fn grant_state(state: GrantState) -> &'static str {
 pub struct Abnormal {
     /// A page, newest first.
     pub items: Vec<StampShown>,
-    /// Records behind the asker's mark.
+    /// Records behind the asker's mark, counted up to a thousand.
     pub unread: u64,
     /// The newest record there is, of any kind.
     pub newest: i64,

@@ -291,10 +291,15 @@ impl Reader {
         let clock = self.api.app.clock.clone();
         let until = clock.monotonic() + wait;
         loop {
+            let before = self.after;
             self.read().await?;
             let left = until.saturating_sub(clock.monotonic());
             if !self.page.is_empty() || left.is_zero() {
                 break;
+            }
+            // Nothing in what was looked at; there is more to look at.
+            if self.after != before {
+                continue;
             }
             if !matches!(self.wait(left).await, Woken::Events) {
                 break;

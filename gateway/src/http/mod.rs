@@ -39,10 +39,10 @@ use std::sync::Arc;
 
 use crate::{app::App, config::HttpConfig, telemetry::Metrics};
 
-use paging::Cursors;
 use rate::Limiter;
 use streams::Streams;
 
+pub use paging::Cursors;
 pub use router::{document, router};
 
 /// What every handler shares.

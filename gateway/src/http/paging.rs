@@ -38,13 +38,25 @@ impl<T> Page<T> {
 
 /// Signs and reads cursors.
 #[derive(Debug, Clone)]
-pub(crate) struct Cursors {
+pub struct Cursors {
     secret: [u8; 32],
 }
 
 impl Cursors {
-    pub(crate) fn new(secret: [u8; 32]) -> Self {
+    /// With the deployment's secret.
+    #[must_use]
+    pub fn new(secret: [u8; 32]) -> Self {
         Self { secret }
+    }
+
+    /// A cursor that goes on behind `key`, for the listing at `path` (below the prefix, with its filters).
+    ///
+    /// # Panics
+    /// `path` is no path.
+    #[must_use]
+    pub fn continued(&self, path: &str, key: &serde_json::Value) -> String {
+        let uri: Uri = path.parse().expect("a path with its filters");
+        self.sign(&Self::listing(&uri), key)
     }
 
     /// Which listing a request asks for: its path and every filter, without cursor and limit.

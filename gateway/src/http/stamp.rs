@@ -258,7 +258,7 @@ pub(crate) struct AbnormalPage {
     items: Vec<StampView>,
     /// Send it as `cursor` for the next page; null on the last one.
     next_cursor: Option<String>,
-    /// Records not yet marked as read.
+    /// Records not yet marked as read; 1000 stands for as many or more.
     unread: u64,
     /// Send it to `POST /abnormal/read` to mark all that exists now.
     newest: i64,
@@ -292,7 +292,7 @@ pub(crate) struct ReadBody {
 /// How many are left.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UnreadView {
-    /// Records not yet marked as read.
+    /// Records not yet marked as read; 1000 stands for as many or more.
     unread: u64,
 }
 

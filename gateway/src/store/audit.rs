@@ -60,13 +60,13 @@ impl Audit {
 }
 
 impl Tx {
-    /// Writes a row of the audit.
+    /// Writes a row of the audit, with the others of the transaction at its end.
     ///
     /// # Errors
-    /// The database.
+    /// None: what the database says, the commit says.
     pub async fn audit(&self, audit: Audit) -> Result<(), StoreError> {
         let hash = audit.hash();
-        let row = table::ActiveModel {
+        self.later().audit.push(table::ActiveModel {
             id: NotSet,
             organization_id: Set(audit.organization.map(|id| id.0)),
             device_id: Set(audit.device.map(DeviceId::to_key)),
@@ -76,10 +76,7 @@ impl Tx {
             detail: Set(audit.detail),
             hash: Set(hash.to_vec()),
             at: Set(audit.at.0),
-        };
-        table::Entity::insert(row)
-            .exec_without_returning(&**self)
-            .await?;
+        });
         Ok(())
     }
 }

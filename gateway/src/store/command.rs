@@ -2,7 +2,8 @@
 
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, sea_query::Expr,
+    QueryTrait,
+    sea_query::{Expr, ExprTrait as _},
 };
 use sealgate_domain::{
     CommandId, DeviceId, Millis,
@@ -290,23 +291,28 @@ pub async fn waiting_devices(
     node: &str,
     limit: u64,
 ) -> Result<Vec<DeviceId>, StoreError> {
+    let query = waiting(node).limit(limit).into_tuple();
+    let devices: Vec<i64> = query.all(r).await?;
+    Ok(devices.into_iter().map(DeviceId::from_key).collect())
+}
+
+pub(super) fn waiting(node: &str) -> sea_orm::Select<device_report::Entity> {
+    // Asked for each device that is here: what waits for the others may be far more.
+    let of_it = Expr::col((table::Entity, table::Column::DeviceId))
+        .equals((device_report::Entity, device_report::Column::DeviceId));
     let waiting = live()
         .select_only()
         .column(table::Column::DeviceId)
+        .filter(of_it)
         .filter(table::Column::Ticket.is_not_null())
         .filter(table::Column::State.eq(State::Pending.as_str()))
         .into_query();
-    let devices: Vec<i64> = device_report::Entity::find()
+    device_report::Entity::find()
         .select_only()
         .column(device_report::Column::DeviceId)
         .filter(device_report::Column::Connected.eq(true))
         .filter(device_report::Column::Node.eq(node))
-        .filter(device_report::Column::DeviceId.in_subquery(waiting))
-        .limit(limit)
-        .into_tuple()
-        .all(r)
-        .await?;
-    Ok(devices.into_iter().map(DeviceId::from_key).collect())
+        .filter(Expr::exists(waiting))
 }
 
 /// Is any command overdue?
@@ -314,8 +320,13 @@ pub async fn waiting_devices(
 /// # Errors
 /// The database.
 pub async fn has_overdue(r: &Reader, now: Millis) -> Result<bool, StoreError> {
-    let query = live().filter(table::Column::ExpiresAt.lte(now.0));
-    Ok(query.one(r).await?.is_some())
+    Ok(overdue(now).one(r).await?.is_some())
+}
+
+pub(super) fn overdue(now: Millis) -> sea_orm::Select<table::Entity> {
+    live()
+        .filter(table::Column::ExpiresAt.lte(now.0))
+        .order_by_asc(table::Column::ExpiresAt)
 }
 
 /// Commands that are not over and whose time is, kept from others until the commit; another node's are left out.
@@ -323,11 +334,7 @@ pub async fn has_overdue(r: &Reader, now: Millis) -> Result<bool, StoreError> {
 /// # Errors
 /// The database.
 pub async fn lock_overdue(tx: &Tx, now: Millis, limit: u64) -> Result<Vec<Row>, StoreError> {
-    let query = live()
-        .filter(table::Column::ExpiresAt.lte(now.0))
-        .order_by_asc(table::Column::Id)
-        .limit(limit)
-        .lock_exclusive();
+    let query = overdue(now).limit(limit).lock_exclusive();
     Ok(query.all(&**tx).await?)
 }
 

@@ -3,15 +3,15 @@
 use std::{
     future::Future,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
     ingest::Writer,
     meter::Meter,
     pools::{self, Kind, Pools},
-    tx::Signals,
+    tx::{Later, Signals},
     wal::Checkpointer,
 };
 use crate::{clock::SharedClock, config::StoreConfig, telemetry::Metrics};
@@ -184,10 +184,18 @@ impl Store {
         };
         let begun = pool.begin_with_options(options).await;
         let transaction = Arc::new(begun.map_err(|error| self.failed(error))?);
-        let result = work(Tx::new(Arc::clone(&transaction), Arc::clone(signals))).await;
+        let later = Arc::new(Mutex::new(Later::default()));
+        let tx = Tx::new(
+            Arc::clone(&transaction),
+            Arc::clone(signals),
+            Arc::clone(&later),
+        );
+        let result = work(tx).await;
         let transaction = Arc::into_inner(transaction).expect("work keeps no Tx");
+        let later = Arc::into_inner(later).expect("work keeps no Tx");
+        let later = later.into_inner().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(value) => match transaction.commit().await {
+            Ok(value) => match finish(transaction, later).await {
                 Ok(()) => {
                     self.succeeded();
                     Ok(value)
@@ -392,4 +400,14 @@ impl Store {
             let _ = pool.close_by_ref().await;
         }
     }
+}
+
+/// Writes what was left for the end, and commits.
+async fn finish(transaction: DatabaseTransaction, later: Later) -> Result<(), DbErr> {
+    if let Err(error) = later.write(&transaction).await {
+        // The transaction is gone either way: a failed rollback closes its connection.
+        let _ = transaction.rollback().await;
+        return Err(error);
+    }
+    transaction.commit().await
 }

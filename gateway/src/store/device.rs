@@ -129,6 +129,16 @@ pub async fn find(r: &Reader, id: DeviceId) -> Result<Option<Row>, StoreError> {
     Ok(table::Entity::find_by_id(id.to_key()).one(r).await?)
 }
 
+/// Several devices, in no order.
+///
+/// # Errors
+/// The database.
+pub async fn of(r: &Reader, devices: &[DeviceId]) -> Result<Vec<Row>, StoreError> {
+    let keys = devices.iter().map(|device| device.to_key());
+    let query = table::Entity::find().filter(table::Column::Id.is_in(keys));
+    Ok(query.all(r).await?)
+}
+
 /// Which of these certificates (their SHA-256) devices have, or were given for later.
 ///
 /// # Errors
@@ -178,9 +188,20 @@ pub async fn list(
     after: Option<DeviceId>,
     limit: u64,
 ) -> Result<Vec<Row>, StoreError> {
-    let mut query = table::Entity::find()
-        .order_by_asc(table::Column::Id)
-        .limit(limit);
+    Ok(page(filter, after).limit(limit).all(r).await?)
+}
+
+pub(super) fn page(
+    filter: &DeviceFilter,
+    after: Option<DeviceId>,
+) -> sea_orm::Select<table::Entity> {
+    let by_report =
+        filter.connected.is_some() && filter.organization.is_none() && filter.life.is_none();
+    let mut query = match by_report {
+        // Along the sessions, not along all devices.
+        true => table::Entity::find().order_by_asc(device_report::Column::DeviceId),
+        false => table::Entity::find().order_by_asc(table::Column::Id),
+    };
     if let Some(organization) = filter.organization {
         query = query.filter(table::Column::OrganizationId.eq(organization.0));
     }
@@ -193,9 +214,12 @@ pub async fn list(
             .filter(device_report::Column::Connected.eq(connected));
     }
     if let Some(after) = after {
-        query = query.filter(table::Column::Id.gt(after.to_key()));
+        query = match by_report {
+            true => query.filter(device_report::Column::DeviceId.gt(after.to_key())),
+            false => query.filter(table::Column::Id.gt(after.to_key())),
+        };
     }
-    Ok(query.all(r).await?)
+    query
 }
 
 /// Devices in offline mode.

@@ -110,11 +110,7 @@ pub async fn by_no(r: &Reader, device: DeviceId, no: u32) -> Result<Option<Row>,
 /// # Errors
 /// The database.
 pub async fn open_of(r: &Reader, device: DeviceId) -> Result<Vec<Row>, StoreError> {
-    let query = table::Entity::find()
-        .filter(table::Column::DeviceId.eq(device.to_key()))
-        .filter(table::Column::EndedAt.is_null())
-        .order_by_asc(table::Column::No);
-    Ok(query.all(r).await?)
+    open_of_all(r, &[device]).await
 }
 
 /// Grants of several devices that have not ended, in order of their numbers.
@@ -122,12 +118,17 @@ pub async fn open_of(r: &Reader, device: DeviceId) -> Result<Vec<Row>, StoreErro
 /// # Errors
 /// The database.
 pub async fn open_of_all(r: &Reader, devices: &[DeviceId]) -> Result<Vec<Row>, StoreError> {
+    let mut rows = open(devices).all(r).await?;
+    rows.sort_unstable_by_key(|row| row.no);
+    Ok(rows)
+}
+
+/// In no order: asked for one, SQLite walks all grants a device ever had along their numbers.
+pub(super) fn open(devices: &[DeviceId]) -> sea_orm::Select<table::Entity> {
     let keys = devices.iter().map(|device| device.to_key());
-    let query = table::Entity::find()
+    table::Entity::find()
         .filter(table::Column::DeviceId.is_in(keys))
         .filter(table::Column::EndedAt.is_null())
-        .order_by_asc(table::Column::No);
-    Ok(query.all(r).await?)
 }
 
 /// Does the member hold a grant that has not ended (ROLE-4)?
@@ -151,9 +152,14 @@ pub async fn list(
     before: Option<GrantId>,
     limit: u64,
 ) -> Result<Vec<Row>, StoreError> {
-    let mut query = table::Entity::find()
-        .order_by_desc(table::Column::Id)
-        .limit(limit);
+    Ok(page(filter, before).limit(limit).all(r).await?)
+}
+
+pub(super) fn page(
+    filter: &GrantFilter,
+    before: Option<GrantId>,
+) -> sea_orm::Select<table::Entity> {
+    let mut query = table::Entity::find().order_by_desc(table::Column::Id);
     if let Some(organization) = filter.organization {
         query = query.filter(table::Column::OrganizationId.eq(organization.0));
     }
@@ -172,7 +178,7 @@ pub async fn list(
     if let Some(before) = before {
         query = query.filter(table::Column::Id.lt(before.0));
     }
-    Ok(query.all(r).await?)
+    query
 }
 
 /// `domain::grant::Grant::state` as a condition; a test holds the two together.

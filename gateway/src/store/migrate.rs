@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(7, "times", "0007_times.sql"),
     migration!(8, "unsettled", "0008_unsettled.sql"),
     migration!(9, "marked", "0009_marked.sql"),
+    migration!(10, "lists", "0010_lists.sql"),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (\

@@ -43,7 +43,7 @@ pub use connect::{Lane, Store};
 pub use error::StoreError;
 pub use ids::fresh;
 pub use migrate::Migrated;
-pub use outbox::{Event, EventRow, OutboxFilter, Topic};
+pub use outbox::{Event, EventRow, OutboxFilter, OutboxPage, Topic};
 pub use pools::file;
 pub use tx::{Reader, Tx};
 

@@ -16,6 +16,8 @@ use super::{Lane, Reader, Store, StoreError, Tx, entity::outbox as table};
 
 /// Rows numbered in one go.
 const SEQUENCE_BATCH: i64 = 5_000;
+/// Rows looked at for one page: whoever follows little of much never has one read walk all of it.
+const SCAN: i64 = 8_192;
 
 macro_rules! topics {
     ($($(#[$meta:meta])* $name:ident = $text:literal,)+) => {
@@ -91,6 +93,15 @@ pub struct EventRow {
     pub at: Millis,
 }
 
+/// Some events, and up to where everything was looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutboxPage {
+    /// In order.
+    pub events: Vec<EventRow>,
+    /// Go on behind this position; where it was when there is nothing behind it yet.
+    pub after: i64,
+}
+
 /// Which events to read; empty = all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutboxFilter {
@@ -103,12 +114,12 @@ pub struct OutboxFilter {
 }
 
 impl Tx {
-    /// Writes an event; it is told after the commit.
+    /// Writes an event, with the others of the transaction at its end; it is told after the commit.
     ///
     /// # Errors
-    /// The database.
+    /// None: what the database says, the commit says.
     pub async fn emit(&self, event: Event) -> Result<(), StoreError> {
-        let row = table::ActiveModel {
+        self.later().outbox.push(table::ActiveModel {
             id: NotSet,
             position: NotSet,
             topic: Set(event.topic.as_str().to_owned()),
@@ -116,17 +127,42 @@ impl Tx {
             device_id: Set(event.device.map(DeviceId::to_key)),
             payload: Set(event.payload),
             created_at: Set(event.at.0),
-        };
-        table::Entity::insert(row)
-            .exec_without_returning(&**self)
-            .await?;
+        });
         Ok(())
     }
 }
 
 impl Reader {
-    /// Events behind `position`, oldest first. The filter narrows what is returned, not what is scanned: pass the
-    /// last position *scanned* ([`Reader::outbox_head`] when fewer than `limit` came back) to go on.
+    /// What an amount of looking finds behind `position`: at most `limit` events, maybe none although there are some
+    /// further on. Whoever wants more goes on until `after` moves no more.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn outbox_page(
+        &self,
+        position: i64,
+        limit: u64,
+        filter: &OutboxFilter,
+    ) -> Result<OutboxPage, StoreError> {
+        // Read first: what is committed between the two reads is found by the next page.
+        let head = self.outbox_head().await?;
+        let upto = head.min(position.saturating_add(SCAN));
+        if upto <= position {
+            return Ok(OutboxPage {
+                events: Vec::new(),
+                after: position,
+            });
+        }
+        let events = self.outbox_within(position, upto, limit, filter).await?;
+        let full = events.len() as u64 >= limit;
+        let last = events.last().map(|event| event.position);
+        Ok(OutboxPage {
+            after: last.filter(|_| full).unwrap_or(upto),
+            events,
+        })
+    }
+
+    /// Events behind `position`, oldest first, of those up to the newest.
     ///
     /// # Errors
     /// The database.
@@ -136,9 +172,20 @@ impl Reader {
         limit: u64,
         filter: &OutboxFilter,
     ) -> Result<Vec<EventRow>, StoreError> {
+        self.outbox_within(position, i64::MAX, limit, filter).await
+    }
+
+    async fn outbox_within(
+        &self,
+        position: i64,
+        upto: i64,
+        limit: u64,
+        filter: &OutboxFilter,
+    ) -> Result<Vec<EventRow>, StoreError> {
         let place = self.position_column();
         let mut query = table::Entity::find()
             .filter(place.gt(position))
+            .filter(place.lte(upto))
             .order_by_asc(place)
             .limit(limit);
         if let Some(organization) = filter.organization {

@@ -112,13 +112,17 @@ pub(super) fn pools(kind: &Kind, config: &StoreConfig) -> Pools {
     let wait = Duration::from_millis(config.acquire_timeout_ms);
     match kind {
         Kind::Sqlite { options, .. } => {
+            // A file is not lost as a server is: asking a connection whether it lives would cost every transaction a
+            // statement.
             let writer = SqlitePoolOptions::new()
+                .test_before_acquire(false)
                 .max_connections(1)
                 .acquire_timeout(wait)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .connect_lazy_with(options.clone().pragma("cache_size", "-32768"));
             let readers = SqlitePoolOptions::new()
+                .test_before_acquire(false)
                 .max_connections(config.connections.max(1))
                 .acquire_timeout(wait)
                 .connect_lazy_with(options.clone().pragma("query_only", "ON"));

@@ -1,7 +1,7 @@
 //! How far abnormal use was read, and what is unread behind it.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::OnConflict,
 };
 use sealgate_domain::{OrganizationId, TokenId};
@@ -57,7 +57,10 @@ pub async fn set(
     Ok(())
 }
 
-/// Abnormal records behind a mark.
+/// So many are counted at most.
+pub const MOST_COUNTED: u64 = 1_000;
+
+/// Abnormal records behind a mark, counted up to [`MOST_COUNTED`].
 ///
 /// # Errors
 /// The database.
@@ -66,13 +69,26 @@ pub async fn unread(
     organization: Option<OrganizationId>,
     mark: i64,
 ) -> Result<u64, StoreError> {
+    let behind = behind(organization, mark).into_tuple::<i64>();
+    Ok(behind.all(r).await?.len() as u64)
+}
+
+/// Positions, in order: that keeps to the index of the unread, which has nothing else in it.
+pub(super) fn behind(
+    organization: Option<OrganizationId>,
+    mark: i64,
+) -> sea_orm::Select<stamp::Entity> {
     let mut query = stamp::Entity::find()
+        .select_only()
+        .column(stamp::Column::Position)
         .filter(stamp::Column::Abnormal.is_not_null())
-        .filter(stamp::Column::Position.gt(mark));
+        .filter(stamp::Column::Position.gt(mark))
+        .order_by_asc(stamp::Column::Position)
+        .limit(MOST_COUNTED);
     if let Some(organization) = organization {
         query = query.filter(stamp::Column::OrganizationId.eq(organization.0));
     }
-    Ok(query.count(r).await?)
+    query
 }
 
 /// The newest record's position; 0 = none yet.

@@ -212,12 +212,22 @@ pub async fn unmatched(
     now: Millis,
     limit: u64,
 ) -> Result<Vec<DeviceId>, StoreError> {
+    let query = differing(node, now).limit(limit).into_tuple();
+    let found: Vec<i64> = query.all(r).await?;
+    Ok(found.into_iter().map(DeviceId::from_key).collect())
+}
+
+pub(super) fn differing(node: &str, now: Millis) -> sea_orm::Select<table::Entity> {
     use super::entity::{device, use_grant};
     let wanted = |column| Expr::col((device::Entity, column));
     let told = |column| Expr::col((table::Entity, column));
+    // Asked for each device that is here, not collected for all.
+    let of_it = Expr::col((use_grant::Entity, use_grant::Column::DeviceId))
+        .equals((table::Entity, table::Column::DeviceId));
     let unsettled = use_grant::Entity::find()
         .select_only()
         .column(use_grant::Column::DeviceId)
+        .filter(of_it)
         .filter(use_grant::Column::EndedAt.is_null())
         .filter(
             Condition::any()
@@ -238,7 +248,7 @@ pub async fn unmatched(
             .from(table::Column::DeviceId)
             .to(device::Column::Id),
     );
-    let found: Vec<i64> = table::Entity::find()
+    table::Entity::find()
         .select_only()
         .column(table::Column::DeviceId)
         .join(JoinType::InnerJoin, with_device)
@@ -252,13 +262,8 @@ pub async fn unmatched(
                         .lt(wanted(device::Column::DesiredConfigVersion)),
                 )
                 .add(offline)
-                .add(table::Column::DeviceId.in_subquery(unsettled)),
+                .add(Expr::exists(unsettled)),
         )
-        .limit(limit)
-        .into_tuple()
-        .all(r)
-        .await?;
-    Ok(found.into_iter().map(DeviceId::from_key).collect())
 }
 
 /// A node starts: none of the sessions it once had is live.

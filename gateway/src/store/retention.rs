@@ -20,13 +20,15 @@ pub enum Aged {
 }
 
 impl Aged {
+    /// Events are kept in the order they were made: only the oldest are looked at, so that finding nothing due costs
+    /// nothing. One that is younger than the next keeps it a while longer.
     const fn sql(self, postgres: bool) -> &'static str {
         match (self, postgres) {
             (Self::Outbox, false) => {
-                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created_at < ? ORDER BY id LIMIT ?)"
+                "DELETE FROM outbox WHERE created_at < ? AND id IN (SELECT id FROM outbox ORDER BY id LIMIT ?)"
             }
             (Self::Outbox, true) => {
-                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE position IS NOT NULL AND created_at < $1 ORDER BY position LIMIT $2)"
+                "DELETE FROM outbox WHERE created_at < $1 AND id IN (SELECT id FROM outbox WHERE position IS NOT NULL ORDER BY position LIMIT $2)"
             }
             (Self::Idempotency, false) => {
                 "DELETE FROM idempotency WHERE (token_id, key) IN (SELECT token_id, key FROM idempotency WHERE created_at < ? LIMIT ?)"

@@ -7,18 +7,22 @@ use std::{
     io,
     ops::Deref,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
-    QueryResult, RuntimeErr, Statement, entity::prelude::async_trait, sqlx,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait as _,
+    ExecResult, QueryResult, RuntimeErr, Statement, entity::prelude::async_trait, sqlx,
 };
 
-use super::{connect::in_time, error};
+use super::{
+    connect::in_time,
+    entity::{audit, outbox},
+    error,
+};
 
 /// What the statements of a transaction met, whatever became of their errors.
 #[derive(Debug, Default)]
@@ -127,21 +131,59 @@ impl ConnectionTrait for Reader {
     }
 }
 
+/// Rows that nothing in their own transaction reads: all of them are written by one statement a table, last. A
+/// statement costs a change of threads, and most transactions owe several such rows.
+#[derive(Debug, Default)]
+pub(super) struct Later {
+    pub(super) audit: Vec<audit::ActiveModel>,
+    pub(super) outbox: Vec<outbox::ActiveModel>,
+}
+
+impl Later {
+    /// Rows of one statement, so that no database runs out of parameters.
+    const AT_ONCE: usize = 500;
+
+    pub(super) async fn write(self, on: &DatabaseTransaction) -> Result<(), DbErr> {
+        for some in self.audit.chunks(Self::AT_ONCE) {
+            audit::Entity::insert_many(some.iter().cloned())
+                .exec_without_returning(on)
+                .await?;
+        }
+        for some in self.outbox.chunks(Self::AT_ONCE) {
+            outbox::Entity::insert_many(some.iter().cloned())
+                .exec_without_returning(on)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
 /// One transaction. Everything done on it is committed together, or not at all.
 #[derive(Debug)]
 pub struct Tx {
     reader: Reader,
+    later: Arc<Mutex<Later>>,
 }
 
 impl Tx {
-    pub(super) fn new(transaction: Arc<DatabaseTransaction>, signals: Arc<Signals>) -> Self {
+    pub(super) fn new(
+        transaction: Arc<DatabaseTransaction>,
+        signals: Arc<Signals>,
+        later: Arc<Mutex<Later>>,
+    ) -> Self {
         Self {
             reader: Reader {
                 on: On::Transaction(transaction),
                 signals,
                 patience: None,
             },
+            later,
         }
+    }
+
+    /// What is written last.
+    pub(super) fn later(&self) -> MutexGuard<'_, Later> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

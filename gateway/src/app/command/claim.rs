@@ -268,10 +268,18 @@ async fn store_signature(
             tell(tx, &device, row, now).await?;
         }
     }
-    store::command::save(tx, row).await?;
-    if !signature.live {
-        return Ok(None);
-    }
+    let signed = row.clone();
     live.retain(|row| row.domain == domain);
-    Ok(claim(tx, &device, &mut live, false, now).await?.pop())
+    let claimed = match signature.live {
+        true => claim(tx, &device, &mut live, false, now).await?.pop(),
+        false => None,
+    };
+    // What goes out at once was written as sent, with its ticket.
+    if claimed
+        .as_ref()
+        .is_none_or(|ready| ready.id != signature.id)
+    {
+        store::command::save(tx, &signed).await?;
+    }
+    Ok(claimed)
 }

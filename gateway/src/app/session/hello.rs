@@ -11,7 +11,7 @@ use super::{HelloAnswer, HelloReport, Known, Suspicion, alarm, standing, suspend
 use crate::{
     app::{
         command::{Ready, Told, caught_up, claim, unresolved},
-        effect, reconcile,
+        free_use, reconcile,
     },
     store::{StoreError, Tx, command, device, log, report},
 };
@@ -59,7 +59,7 @@ pub(super) async fn hello(
         key_set: report.key_set(),
     };
     if same_generation {
-        effect::free_use(tx, &mut device, now).await?;
+        free_use::issue(tx, &mut device, now).await?;
         reconcile::again(tx, &mut device, &report, now).await?;
     }
     let mut live = command::live_of(tx, told.device).await?;

@@ -191,41 +191,6 @@ impl App {
             .await
             .map_err(|error: StoreError| AppError::from(error))
     }
-
-    /// Renews the implicit grants of free use (USE-15) of devices that are connected; says how many.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn renew_free_use(&self, devices: &[DeviceId]) -> Result<usize, AppError> {
-        let mut renewed = 0;
-        for id in devices {
-            let now = self.clock.now();
-            let reader = self.store.read();
-            let device = device::find(&reader, *id).await?;
-            let wanted = match &device {
-                Some(device) => effect::free_use_wanted(&reader, device, now).await?,
-                None => false,
-            };
-            if !wanted {
-                continue;
-            }
-            let issued = self
-                .store
-                .write(Lane::Normal, |tx| async move {
-                    match device::lock(&tx, *id).await? {
-                        Some(mut device) => effect::free_use(&tx, &mut device, now).await,
-                        None => Ok(false),
-                    }
-                })
-                .await
-                .map_err(|error: StoreError| AppError::from(error))?;
-            renewed += usize::from(issued);
-        }
-        if renewed > 0 {
-            self.wake.poke();
-        }
-        Ok(renewed)
-    }
 }
 
 /// Takes a device out of use, once.

@@ -330,3 +330,29 @@ async fn a_seal_of_free_use_always_holds_an_implicit_grant() {
         .unwrap();
     assert_eq!((open.len(), open[0].method.as_str()), (1, "implicit"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn binding_goes_on_by_what_wakes_and_waits_for_no_tick() {
+    const SEALS: u8 = 12;
+    // A tick that were waited for would come when the test has long given up.
+    let world = World::with(|config| config.commands.poll_ms = 3_600_000).await;
+    world.require_no_grants().await;
+    let mut bound = Vec::new();
+    for number in 1..=SEALS {
+        let mut seal = world.seal(number).await;
+        let (link, _) = world.greeted(&mut seal).await;
+        bound.push((seal, link));
+    }
+    // All are ordered before the first one answers.
+    let mut orders = Vec::new();
+    for (seal, _) in &bound {
+        orders.push(world.order(seal, Order::Bind { name: None }).await);
+    }
+    for (seal, link) in &mut bound {
+        assert_eq!(link.obey(seal).await.op, Op::Bind);
+        assert_eq!(link.obey(seal).await.op, Op::Grant);
+    }
+    for order in &orders {
+        world.until(order, State::Applied).await;
+    }
+}

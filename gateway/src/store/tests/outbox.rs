@@ -157,3 +157,67 @@ fn several_sequencers_at_once_number_every_event_once() {
         assert_eq!(numbers(&store, 0, &OutboxFilter::default()).await.len(), 50);
     });
 }
+
+#[test]
+fn events_of_one_transaction_come_in_its_order_and_only_with_it() {
+    on_both(|store| async move {
+        let write = async |fails: bool| {
+            let done: Result<(), StoreError> = store
+                .write(Lane::Normal, |tx| async move {
+                    for number in 0..1_200 {
+                        tx.emit(event(Topic::Device, None, number)).await?;
+                    }
+                    match fails {
+                        true => Err(StoreError::Stale("nothing")),
+                        false => Ok(()),
+                    }
+                })
+                .await;
+            done
+        };
+        assert!(write(true).await.is_err());
+        assert!(write(false).await.is_ok());
+        store.sequence().await.unwrap();
+        let all = OutboxFilter::default();
+        let rows = store.read().outbox_after(0, 5_000, &all).await.unwrap();
+        let numbers: Vec<_> = rows
+            .iter()
+            .map(|row| row.payload["number"].as_u64())
+            .collect();
+        assert_eq!(numbers, (0..1_200).map(Some).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_page_of_few_among_many_looks_at_so_many_and_says_how_far_it_came() {
+    on_both(|store| async move {
+        let done: Result<(), StoreError> = store
+            .write(Lane::Normal, |tx| async move {
+                for number in 0..20_000 {
+                    tx.emit(event(Topic::Stamp, None, number)).await?;
+                }
+                tx.emit(event(Topic::Alarm, None, 20_000)).await
+            })
+            .await;
+        done.unwrap();
+        let head = store.sequence().await.unwrap();
+        let alarms = OutboxFilter {
+            topics: vec![Topic::Alarm],
+            ..OutboxFilter::default()
+        };
+        let reader = store.read();
+        let first = reader.outbox_page(0, 10, &alarms).await.unwrap();
+        assert!(first.events.is_empty(), "one page walked all");
+        assert!((1..head).contains(&first.after));
+        let (mut after, mut found) = (first.after, Vec::new());
+        loop {
+            let page = reader.outbox_page(after, 10, &alarms).await.unwrap();
+            if page.after == after {
+                break;
+            }
+            after = page.after;
+            found.extend(page.events.iter().map(|row| row.position));
+        }
+        assert_eq!((found, after), (vec![head], head));
+    });
+}
