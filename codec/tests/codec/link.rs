@@ -344,7 +344,7 @@ fn without_signed_time_a_link_is_restricted_until_it_comes() {
     let mut pair = Pair::new(box_setup(BLE), setup);
     pair.run();
     let opened = LinkEvent::Opened { restricted: true };
-    assert_eq!(pair.edge_heard, [opened.clone()]);
+    assert_eq!(pair.edge_heard, std::slice::from_ref(&opened));
     assert_eq!(pair.seal_heard, [opened]);
     assert_eq!(pair.seal.send(&status(), 0), Err(SendError::Restricted));
     assert_eq!(pair.edge.send(&status(), 0), Err(SendError::Restricted));

@@ -140,8 +140,11 @@ pub(crate) fn info() -> BleInfo {
     }
 }
 
-/// Values, frames and advertisements: kind, name, meaning, what they carry, bytes.
-pub(crate) fn framing() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>, Vec<u8>)> {
+/// Kind, name, meaning, what it carries, bytes.
+type Framed = (&'static str, &'static str, &'static str, Vec<u8>, Vec<u8>);
+
+/// Values, frames and advertisements.
+pub(crate) fn framing() -> Vec<Framed> {
     let packet = |length: u8| Packet {
         kind: PacketKind::Transport,
         bytes: (0..length).collect(),

@@ -145,6 +145,9 @@ const DRIFT: i64 = 20_000;
 /// Delay between a device reading its uptime and our receiving it.
 const DELAY_S: u32 = 5;
 
+/// 2020-01-01: no seal of this protocol is older.
+const OLDEST: Millis = Millis(1_577_836_800_000);
+
 /// When was the record made?
 ///
 /// `sync` is from this session's HELLO. A record of the same boot is placed by uptime. One of an earlier boot is
@@ -159,13 +162,20 @@ pub fn correct(
 ) -> Corrected {
     if time.boot == sync.boot {
         let offset = i64::from(time.uptime_s) - i64::from(sync.uptime_s);
-        return Corrected {
-            at: sync.at.plus(offset * Millis::SECOND).min(received),
-            uncertainty_s: DELAY_S.saturating_add(drift(offset.abs())),
-        };
+        let at = sync.at.plus(offset * Millis::SECOND).min(received);
+        if at >= OLDEST {
+            return Corrected {
+                at,
+                uncertainty_s: DELAY_S.saturating_add(drift(offset.abs())),
+            };
+        }
     }
     let boot_began = sync.at.plus(-i64::from(sync.uptime_s) * Millis::SECOND);
-    let latest = boot_began.min(received);
+    let latest = match boot_began >= OLDEST {
+        true => boot_began.min(received),
+        // An uptime that cannot be says nothing.
+        false => received,
+    };
     let earliest = after.map(|after| after.min(latest));
     if let Some(wall) = time.wall {
         let slack = i64::from(DELAY_S) * Millis::SECOND;

@@ -1,6 +1,13 @@
 //! Connections: which there are, and how they are opened.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use sea_orm::{
     DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
@@ -84,6 +91,7 @@ pub(super) fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
         if file.as_os_str().is_empty() || file.to_string_lossy().contains(":memory:") {
             return Err(invalid(&"a database in memory keeps nothing"));
         }
+        keep_private(&file);
         return Ok(Kind::Sqlite {
             checkpointer: Checkpointer::new(file.clone(), wait),
             ingest: Writer::start(file, wait, pages)
@@ -97,6 +105,28 @@ pub(super) fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
         .application_name("sealgate")
         .disable_statement_logging();
     Ok(Kind::Postgres(tls::secure(options, config)?))
+}
+
+/// Names and phone numbers are in it: nobody else on the machine reads the database, whatever the folder allows. SQLite
+/// gives its other files the mode of the first. What cannot be done here is said when the file is opened.
+fn keep_private(file: &Path) {
+    let made = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(file);
+    drop(made);
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        let private = Permissions::from_mode(0o600);
+        if let Err(error) = fs::set_permissions(&name, private)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(file = ?name, %error, "others may be able to read the database");
+        }
+    }
 }
 
 /// The file's limit in pages of 4,096 bytes; the greatest SQLite knows if there is none.

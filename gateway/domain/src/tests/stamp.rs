@@ -17,7 +17,7 @@ const NEXT: Batch = Batch {
     prev_head: [1; 32],
     new_head: [2; 32],
 };
-const NOW: Millis = Millis(1_000_000_000);
+const NOW: Millis = Millis(1_700_000_000_000);
 
 #[test]
 fn a_batch_that_continues_the_log_is_appended() {
@@ -391,4 +391,26 @@ fn the_ten_classes_have_their_numbers() {
         assert_eq!(AbnormalKind::from_number(class.number()), Some(*class));
     }
     assert_eq!(AbnormalKind::from_number(11), None);
+}
+
+#[test]
+fn an_uptime_that_cannot_be_places_no_record_before_the_protocol() {
+    let oldest = Millis(1_577_836_800_000);
+    let sync = TimeSync {
+        boot: 2,
+        uptime_s: u32::MAX,
+        at: NOW,
+    };
+    for (boot, after) in [(1, None), (1, Some(NOW)), (2, None), (2, Some(NOW))] {
+        let time = DeviceTime {
+            boot,
+            uptime_s: 5,
+            wall: None,
+        };
+        let corrected = correct(&time, &sync, after, NOW);
+        assert!(
+            corrected.at >= oldest && corrected.at <= NOW,
+            "{corrected:?}"
+        );
+    }
 }

@@ -80,6 +80,11 @@ const DOMAINS: [Domain; 4] = [
     Domain::Firmware,
 ];
 
+/// Commands that one device can have got from us without our remembering: those since the restored backup.
+const MAX_JUMP: u32 = 1 << 24;
+/// What a device may report: behind it there must be numbers left for us.
+const LAST_COUNTER: u32 = 0xf000_0000;
+
 async fn check_counters(
     tx: &Tx,
     device: &mut device::Row,
@@ -98,9 +103,12 @@ async fn check_counters(
         && report.uptime_s == Some(i64::from(told.uptime_s));
     let mut ahead = false;
     let mut behind = false;
+    let mut impossible = false;
     for ((domain, reported), known) in DOMAINS.into_iter().zip(told.counters).zip(known) {
         behind |= !repeated && known.is_some_and(|known| i64::from(reported) < known);
-        if reported > device.counter(domain) {
+        let ours = device.counter(domain);
+        impossible |= reported > ours.saturating_add(MAX_JUMP) || reported > LAST_COUNTER;
+        if reported > ours && !impossible {
             device.raise_counter(domain, reported);
             ahead = true;
         }
@@ -108,6 +116,9 @@ async fn check_counters(
     if ahead {
         device::save(tx, device).await?;
         alarm(tx, device, "counter_ahead", now).await?;
+    }
+    if impossible {
+        suspend(tx, device, Suspicion::CounterImpossible, now).await?;
     }
     if behind {
         suspend(tx, device, Suspicion::CounterRollback, now).await?;

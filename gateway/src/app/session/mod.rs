@@ -76,6 +76,9 @@ pub enum Suspicion {
     LogFork,
     /// It reports a counter below one it has taken: its flash was rolled back, or it is a copy.
     CounterRollback,
+    /// It reports a counter that no history of ours leads to, as erased flash does: following it would leave no number
+    /// for the next command.
+    CounterImpossible,
     /// Two seals take turns with one certificate.
     TwoSeals,
 }
@@ -85,6 +88,7 @@ impl Suspicion {
         match self {
             Self::LogFork => "log_fork",
             Self::CounterRollback => "counter_rollback",
+            Self::CounterImpossible => "counter_impossible",
             Self::TwoSeals => "two_seals",
         }
     }

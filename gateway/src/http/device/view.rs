@@ -20,7 +20,7 @@ pub(crate) struct DeviceView {
     /// `manufactured`, `not_delivered`, `unbound`, `bound`, `suspended` or `retired`.
     #[schema(example = "bound")]
     life: String,
-    /// Why it is suspended: what people gave as the reason, or `log_fork`, `counter_rollback` or `two_seals`. Null
+    /// Why it is suspended: what people gave as the reason, or `log_fork`, `counter_rollback`, `counter_impossible` or `two_seals`. Null
     /// when it is not suspended, when no reason was given, and in lists.
     #[schema(example = json!(null))]
     suspended_reason: Option<String>,

@@ -239,3 +239,24 @@ async fn counters_below_what_was_taken_suspend_the_seal() {
             .contains(&"counter_rollback".to_owned())
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_of_erased_flash_are_not_followed_and_suspend_the_seal() {
+    let world = World::start().await;
+    let mut seal = world.bound_seal(1).await;
+    let before = world.device(&seal).await.counter_lock;
+    seal.counters = [u32::MAX; 4];
+    for _ in 0..2 {
+        let (link, ack) = world.greeted(&mut seal).await;
+        assert_eq!(ack.lease, None);
+        link.lose().await;
+    }
+    let device = world.device(&seal).await;
+    assert_eq!(device.life, Life::Suspended.as_str());
+    assert_eq!(device.counter_lock, before);
+    let alarms = world.alarms(&seal).await;
+    assert!(
+        alarms.contains(&"counter_impossible".to_owned()),
+        "{alarms:?}"
+    );
+}

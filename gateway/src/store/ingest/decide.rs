@@ -78,21 +78,17 @@ pub(super) enum Decision<'a> {
     Store(Plan<'a>),
 }
 
-/// The numbers whose stored hashes must be known before deciding; empty as a rule.
-pub(super) fn to_compare(context: Option<&Context>, batch: &IngestBatch) -> std::ops::Range<u32> {
+/// Must the group's records be compared with what is stored under their numbers? As a rule the cursor says enough, and
+/// a log that waits for a decision takes nothing.
+pub(super) fn must_compare(context: Option<&Context>, batch: &IngestBatch) -> bool {
     let log = context.and_then(|context| context.log);
-    let verdict = log
+    log.filter(|log| !log.audit)
         .zip(shape(batch))
-        .map(|(log, shape)| stamp::reconcile(&log.cursor, &shape));
-    match verdict {
-        Some(Verdict::Duplicate { proven: false }) => {
-            batch.first..shape(batch).map_or(batch.first, |shape| shape.end)
-        }
-        _ => 0..0,
-    }
+        .map(|(log, shape)| stamp::reconcile(&log.cursor, &shape))
+        == Some(Verdict::Duplicate { proven: false })
 }
 
-/// Decides. `stored` holds hashes of stored records, at least those [`to_compare`] asked for.
+/// Decides. `stored` holds the hashes stored under the group's numbers, if they were to be compared.
 pub(super) fn decide<'a>(
     context: Option<&Context>,
     grants: &mut Grants,

@@ -9,9 +9,13 @@ use proptest::{
     test_runner::{RngAlgorithm, TestRng},
 };
 use sea_orm::ConnectionTrait;
-use sealgate_domain::{Millis, stamp::AbnormalKind};
+use sealgate_domain::{
+    Millis,
+    organization::{UseMode, UseModes},
+    stamp::{AbnormalKind, Cursor},
+};
 
-use super::{IngestBatch, IngestOutcome, IngestRefusal};
+use super::{IngestBatch, IngestOutcome, IngestRefusal, decide};
 use crate::{
     config::StoreConfig,
     store::{
@@ -675,5 +679,43 @@ fn what_the_database_refuses_of_one_group_is_refused_alone() {
             .unwrap()
             .unwrap();
         assert_eq!(cursor.next_seq, 1);
+    });
+}
+
+#[test]
+fn a_log_that_waits_for_a_decision_compares_nothing() {
+    on_both(|store| async move {
+        let (_, seal, _) = granted(&store).await;
+        let batch = seal.batch(0, 2, 0);
+        let mut context = decide::Context {
+            organization: None,
+            modes: UseModes::always(UseMode::GrantsRequired),
+            lock: None,
+            log: Some(decide::Log {
+                cursor: Cursor {
+                    epoch: batch.epoch,
+                    next: 9,
+                    head: [7; 32],
+                },
+                audit: false,
+                last_at: None,
+            }),
+        };
+        assert!(decide::must_compare(Some(&context), &batch));
+        context.log = context.log.map(|log| decide::Log { audit: true, ..log });
+        assert!(!decide::must_compare(Some(&context), &batch));
+    });
+}
+
+#[test]
+fn a_loss_that_denies_what_is_stored_is_a_fork_by_its_own_number() {
+    on_both(|store| async move {
+        let (_, seal, _) = granted(&store).await;
+        one(&store, seal.batch(0, 6, 0)).await;
+        let mut denial = seal.batch(0, 1, 0);
+        denial.records[0].lost = 4;
+        denial.records[0].hash = [9; 32];
+        assert_eq!(one(&store, denial).await, IngestOutcome::Fork);
+        assert_eq!(sequences(&store, &seal).await, [1, 2, 3, 4, 5, 6]);
     });
 }

@@ -36,7 +36,7 @@ const GRANTS: &str = "SELECT g.device_id, g.no, g.id, g.member_id, g.max_count, 
      JOIN (SELECT DISTINCT * FROM UNNEST($1::bigint[], $2::bigint[]) AS k (device_id, no)) k \
      ON g.device_id = k.device_id AND g.no = k.no ORDER BY g.id FOR NO KEY UPDATE OF g";
 const STORED: &str =
-    "SELECT seq, hash FROM stamp WHERE device_id = $1 AND epoch = $2 AND seq >= $3 AND seq < $4";
+    "SELECT seq, hash FROM stamp WHERE device_id = $1 AND epoch = $2 AND seq = ANY($3)";
 
 pub(super) async fn contexts(
     tx: &mut PgTransaction<'_>,
@@ -151,20 +151,17 @@ pub(super) async fn grants(
     Ok(grants)
 }
 
+/// What is stored under the group's numbers: never more than the group has records.
 pub(super) async fn hashes(
     connection: &mut PgConnection,
     batch: &IngestBatch,
-    range: std::ops::Range<u32>,
     written: &Written<'_>,
 ) -> Result<HashMap<u32, Hash>, Failure> {
-    if range.is_empty() {
-        return Ok(HashMap::new());
-    }
+    let numbers: Vec<i64> = batch.records.iter().map(|r| i64::from(r.seq)).collect();
     let rows = sqlx::query(STORED)
         .bind(batch.device.to_key())
         .bind(i64::from(batch.epoch))
-        .bind(i64::from(range.start))
-        .bind(i64::from(range.end))
+        .bind(&numbers)
         .fetch_all(connection)
         .await?;
     let mut hashes = HashMap::with_capacity(rows.len());
@@ -182,7 +179,7 @@ pub(super) async fn hashes(
             .stamps
             .iter()
             .map(|new| (new.record.seq, new.record.hash));
-        hashes.extend(stamps.filter(|(seq, _)| range.contains(seq)));
+        hashes.extend(stamps.filter(|(seq, _)| numbers.contains(&i64::from(*seq))));
     }
     Ok(hashes)
 }

@@ -4,7 +4,7 @@
 mod load;
 mod write;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use sea_orm::sqlx;
 
@@ -101,11 +101,10 @@ async fn once(
     for batch in groups {
         let key = (batch.device.to_key(), i64::from(batch.epoch));
         let known = contexts.get(&key);
-        let range = match careful {
-            true => batch.first..u32::MAX,
-            false => decide::to_compare(known, batch),
+        let stored = match careful || decide::must_compare(known, batch) {
+            true => load::hashes(&mut tx, batch, &written).await?,
+            false => HashMap::new(),
         };
-        let stored = load::hashes(&mut tx, batch, range, &written).await?;
         let named = grants.entry(key.0).or_default();
         match decide::decide(known, named, &stored, batch) {
             Decision::Done(outcome) => outcomes.push(outcome),

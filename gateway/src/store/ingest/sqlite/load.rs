@@ -26,8 +26,7 @@ const LOAD: &str = "SELECT d.organization_id, o.grants_required, d.lock_issued_a
      LEFT JOIN device_log l ON l.device_id = d.id AND l.epoch = ?2 WHERE d.id = ?1";
 const GRANT: &str = "SELECT id, member_id, max_count, used, not_before, not_after, delivered_at, \
      end_requested_at, ended_at, exhausted_at FROM use_grant WHERE device_id = ?1 AND no = ?2";
-const STORED: &str =
-    "SELECT seq, hash FROM stamp WHERE device_id = ?1 AND epoch = ?2 AND seq >= ?3 AND seq < ?4";
+const STORED: &str = "SELECT hash FROM stamp WHERE device_id = ?1 AND epoch = ?2 AND seq = ?3";
 
 pub(super) fn context(
     tx: &Transaction<'_>,
@@ -124,16 +123,17 @@ fn named_grant(row: &Row<'_>) -> rusqlite::Result<NamedGrant> {
     })
 }
 
+/// What is stored under the group's numbers: never more than the group has records.
 pub(super) fn hashes(
     tx: &Transaction<'_>,
     batch: &IngestBatch,
-    range: std::ops::Range<u32>,
 ) -> rusqlite::Result<HashMap<u32, Hash>> {
-    if range.is_empty() {
-        return Ok(HashMap::new());
+    let mut statement = tx.prepare_cached(STORED)?;
+    let mut hashes = HashMap::with_capacity(batch.records.len());
+    for record in &batch.records {
+        let key = params![batch.device.to_key(), batch.epoch, record.seq];
+        let hash = statement.query_row(key, |row| row.get(0)).optional()?;
+        hashes.extend(hash.map(|hash| (record.seq, hash)));
     }
-    let key = params![batch.device.to_key(), batch.epoch, range.start, range.end];
-    tx.prepare_cached(STORED)?
-        .query_map(key, |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+    Ok(hashes)
 }

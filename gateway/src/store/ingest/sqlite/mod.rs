@@ -5,6 +5,7 @@ mod load;
 mod write;
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -187,11 +188,10 @@ fn try_group(
 ) -> rusqlite::Result<Option<IngestOutcome>> {
     let context = load::context(tx, batch)?;
     let mut grants = load::grants(tx, batch)?;
-    let compare = match all {
-        true => batch.first..u32::MAX,
-        false => decide::to_compare(context.as_ref(), batch),
+    let stored = match all || decide::must_compare(context.as_ref(), batch) {
+        true => load::hashes(tx, batch)?,
+        false => HashMap::new(),
     };
-    let stored = load::hashes(tx, batch, compare)?;
     match decide::decide(context.as_ref(), &mut grants, &stored, batch) {
         Decision::Done(outcome) => Ok(Some(outcome)),
         Decision::Fork { seq } => {
