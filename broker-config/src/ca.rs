@@ -3,12 +3,16 @@
 //! A production fleet has its CA elsewhere (per-batch CAs at the test station); the gateway only needs `ca.pem`.
 //! Device certificates can only be clients and the server's only a server, so neither can stand in for the other.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
+use x509_parser::{extensions::GeneralName, pem::Pem};
 
 use crate::{DAY, Error, UnixSeconds, files};
 
@@ -143,21 +147,28 @@ impl FleetCa {
         &self.certificate_pem
     }
 
-    /// Replaces the server certificate and key in `dir`, for other names or because the old one ends.
+    /// Replaces the server certificate and key in `dir`, for other names or because the old one ends. Without names the
+    /// new one has those of the old one. Says which it has.
     ///
     /// # Errors
-    /// A name is malformed, or the file system fails.
+    /// A name is malformed, the old certificate should give the names and has none, or the file system fails.
     pub fn renew_server(
         &self,
         dir: &Path,
         names: &[String],
         now: UnixSeconds,
-    ) -> Result<(), Error> {
-        let issued = self.server(names, now)?;
+    ) -> Result<Vec<String>, Error> {
         let layout = Layout::of(dir);
+        let names = if names.is_empty() {
+            server_names(&layout.server_cert)?
+        } else {
+            names.to_vec()
+        };
+        let issued = self.server(&names, now)?;
         let chain = format!("{}{}", issued.certificate_pem, self.certificate_pem);
         files::replace(&layout.server_key, issued.key_pem.as_bytes(), files::SECRET)?;
-        files::replace(&layout.server_cert, chain.as_bytes(), files::PUBLIC)
+        files::replace(&layout.server_cert, chain.as_bytes(), files::PUBLIC)?;
+        Ok(names)
     }
 
     /// A client certificate for a gateway node that connects to an outside cluster as `name`.
@@ -226,6 +237,39 @@ impl FleetCa {
     }
 }
 
+/// The DNS names and addresses of the first certificate in the file.
+fn server_names(path: &Path) -> Result<Vec<String>, Error> {
+    let malformed = || Error::Malformed {
+        path: path.to_owned(),
+        expected: "a server certificate with names",
+    };
+    let text = files::read(path)?;
+    let pem = Pem::iter_from_buffer(&text)
+        .next()
+        .and_then(Result::ok)
+        .ok_or_else(malformed)?;
+    let leaf = pem.parse_x509().map_err(|_| malformed())?;
+    let alternative = leaf
+        .subject_alternative_name()
+        .map_err(|_| malformed())?
+        .ok_or_else(malformed)?;
+    let names = alternative
+        .value
+        .general_names
+        .iter()
+        .map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => <[u8; 4]>::try_from(*bytes)
+                .map(IpAddr::from)
+                .or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from))
+                .ok()
+                .map(|address| address.to_string()),
+            _ => None,
+        });
+    // A name of another kind could not be carried over, and its loss must not go unnoticed.
+    names.collect::<Option<Vec<_>>>().ok_or_else(malformed)
+}
+
 /// Reads a P-256 key from PEM.
 pub(crate) fn read_key(path: &Path) -> Result<KeyPair, Error> {
     let secret = files::read_secret(path)?;
@@ -264,7 +308,6 @@ fn set_life(params: &mut CertificateParams, now: UnixSeconds, days: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use x509_parser::{extensions::GeneralName, pem::Pem};
 
     const NOW: UnixSeconds = 1_790_000_000;
 

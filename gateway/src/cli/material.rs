@@ -125,10 +125,13 @@ pub(super) fn ca(command: CaCommand, out: &Out) -> Result<(), Failure> {
             )
         }
         CaCommand::RenewServer { dir, names } => {
-            FleetCa::open(&dir)?.renew_server(&dir, &names, now())?;
+            let names = FleetCa::open(&dir)?.renew_server(&dir, &names, now())?;
             let facts = json!({"dir": dir, "names": names});
             out.done(
-                "server certificate replaced. Tell the gateway: kill -HUP its process; sessions stay.",
+                &format!(
+                    "server certificate replaced, for {}. Tell the gateway: kill -HUP its process; sessions stay.",
+                    names.join(", ")
+                ),
                 &facts,
             )
         }

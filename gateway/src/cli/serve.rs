@@ -23,14 +23,7 @@ use crate::{
 };
 
 pub(super) async fn serve(args: &ServeArgs, data: Option<PathBuf>) -> Result<(), Failure> {
-    let text = |path: PathBuf| path.display().to_string();
-    let mut config = Sources::of_process(args.settings.config.clone())
-        .flag("node.data_dir", data.map(text))
-        .flag("http.listen", args.http.clone())
-        .flag("front.listen", args.front.clone())
-        .flag("front.business_listen", args.business.clone())
-        .flag("log.level", args.log.clone())
-        .load()?;
+    let mut config = sources(args, data).load()?;
     telemetry::init(&config.log).map_err(|error| Failure::of(Exit::Config, &error))?;
     if args.dev {
         config.signer.in_process = true;
@@ -62,6 +55,23 @@ pub(super) async fn serve(args: &ServeArgs, data: Option<PathBuf>) -> Result<(),
         }
         () = signals.stop() => Err(Failure::new(Exit::Failed, "ended by a second signal")),
     }
+}
+
+/// Settings of a gateway. One to look around listens on this machine only, until somebody says otherwise.
+pub(super) fn sources(args: &ServeArgs, data: Option<PathBuf>) -> Sources {
+    let text = |path: PathBuf| path.display().to_string();
+    let mut sources = Sources::of_process(args.settings.config.clone());
+    if args.dev {
+        sources = sources
+            .fallback("front.listen", "127.0.0.1:8883")
+            .fallback("front.business_listen", "127.0.0.1:8884");
+    }
+    sources
+        .flag("node.data_dir", data.map(text))
+        .flag("http.listen", args.http.clone())
+        .flag("front.listen", args.front.clone())
+        .flag("front.business_listen", args.business.clone())
+        .flag("log.level", args.log.clone())
 }
 
 /// Says where everything is, and makes the first admin token when there is none.

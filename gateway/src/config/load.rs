@@ -15,6 +15,8 @@ pub struct Sources {
     pub env: HashMap<String, String>,
     /// Command-line flags as (`section.key`, value).
     pub flags: Vec<(&'static str, String)>,
+    /// What counts instead of the usual default, as (`section.key`, value): anything else wins over it.
+    pub fallbacks: Vec<(&'static str, &'static str)>,
 }
 
 /// Why there are no settings.
@@ -71,7 +73,15 @@ impl Sources {
             file,
             env: std::env::vars().collect(),
             flags: Vec::new(),
+            fallbacks: Vec::new(),
         }
+    }
+
+    /// Has `value` instead of the usual default of `key`.
+    #[must_use]
+    pub fn fallback(mut self, key: &'static str, value: &'static str) -> Self {
+        self.fallbacks.push((key, value));
+        self
     }
 
     /// Adds a flag when it was given.
@@ -119,6 +129,9 @@ impl Sources {
 
     fn merge(&self) -> Result<config::Config, config::ConfigError> {
         let mut builder = config::Config::builder();
+        for (key, value) in &self.fallbacks {
+            builder = builder.set_default(*key, *value)?;
+        }
         if let Some(file) = &self.file {
             builder = builder.add_source(
                 config::File::from(file.as_path())
@@ -249,7 +262,7 @@ mod tests {
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect(),
-            flags: Vec::new(),
+            ..Sources::default()
         }
         .load()
     }
@@ -274,9 +287,11 @@ mod tests {
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
             flags: vec![("http.listen", "127.0.0.1:3".to_owned())],
+            fallbacks: vec![("node.id", "fallback"), ("log.level", "warn")],
         };
         let config = sources.load().unwrap();
         assert_eq!(config.node.id, "file");
+        assert_eq!(config.log.level, "warn");
         assert_eq!(config.lease.ttl_s, 200);
         assert_eq!(config.http.listen, "127.0.0.1:3");
         assert_eq!(config.front.tls.ca, PathBuf::from("/x/ca.pem"));

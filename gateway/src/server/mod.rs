@@ -5,6 +5,7 @@
 //! was received is committed and acknowledged), sessions, jobs, business listener, HTTP, bus, database. Every step has
 //! the same deadline; what is not done by then is abandoned, which loses nothing that was acknowledged.
 
+mod certificates;
 pub mod dev;
 mod error;
 mod listeners;
@@ -152,6 +153,7 @@ impl Rooms {
         telemetry::panics::count(&metrics);
         metrics.build_info.with_label_values(&[version]).set(1);
         let material = tls(config)?;
+        certificates::show(&metrics, &material);
         let signer = build_signer(config, &clock, &metrics)?;
         let app = build_app(config, clock.clone()).await?;
         let bus = Bus::start(clock.clone(), Some(metrics.clone()));
@@ -266,7 +268,9 @@ impl Running {
     pub fn reload_tls(&self, config: &Config) -> Result<(), ServerError> {
         let material = tls(config)?;
         self.rooms.business.reload_tls(material.clone())?;
-        Ok(self.rooms.front.reload_tls(material)?)
+        self.rooms.front.reload_tls(material.clone())?;
+        certificates::show(&self.rooms.metrics, &material);
+        Ok(())
     }
 
     /// Stops in order. Says whether everything was done by the deadline.

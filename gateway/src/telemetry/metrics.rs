@@ -63,6 +63,9 @@ metrics! {
     /// Panics of the process. A panic ends only its own task.
     task_panics: IntCounter = "sealgate_task_panics_total";
 
+    /// When the certificates in use end, in seconds since 1970, by what they are for (server, device_ca): the soonest.
+    certificate_expires: IntGaugeVec = "sealgate_certificate_expires_timestamp_seconds", ["what"];
+
     /// TCP connections accepted, by listener (front, business).
     connections_accepted: IntCounterVec = "sealgate_connections_accepted_total", ["listener"];
     /// Connections turned away before TLS, by listener and reason (full, accept_failed).

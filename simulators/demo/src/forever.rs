@@ -134,17 +134,22 @@ fn tell(api: &Api, token: &str, device: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "
+        r#"
 API    {base}/api/v1
 Docs   {base}/docs
 Token  {token}
 
-Try:
-  curl -H 'Authorization: Bearer {token}' '{base}/api/v1/stamps?limit=5'
-  curl -H 'Authorization: Bearer {token}' '{base}/api/v1/abnormal?limit=5'
-  curl -X POST -H 'Authorization: Bearer {token}' '{base}/api/v1/devices/{device}/lock'
+Try, in another terminal:
+TOKEN={token}
+SEAL={device}
+curl -s -H "Authorization: Bearer $TOKEN" "{base}/api/v1/stamps?limit=5"
+curl -s -H "Authorization: Bearer $TOKEN" "{base}/api/v1/abnormal?limit=5"
+curl -s -X POST -H "Authorization: Bearer $TOKEN" "{base}/api/v1/devices/$SEAL/lock"
 
-A day takes two minutes. Ctrl-C ends it."
+The first shows the latest records, the second the abnormal ones. The third locks a seal: it stamps no more until
+curl -s -X POST -H "Authorization: Bearer $TOKEN" "{base}/api/v1/devices/$SEAL/unlock"
+
+A day takes two minutes. Ctrl-C ends it."#
     )?;
     out.flush()?;
     Ok(())

@@ -22,7 +22,8 @@ pub(in crate::cli) struct SettingsArgs {
 pub(in crate::cli) struct ServeArgs {
     #[command(flatten)]
     pub(in crate::cli) settings: SettingsArgs,
-    /// Make everything that is missing (CA, keys, an admin token) and sign in this process
+    /// Make everything that is missing (CA, keys, an admin token), sign in this process, and listen on this machine
+    /// only, unless the settings name other addresses
     #[arg(long)]
     pub(in crate::cli) dev: bool,
     /// Address of the HTTP interface
@@ -107,7 +108,7 @@ pub(in crate::cli) enum CaCommand {
         /// Folder
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
-        /// DNS name or address of the server; may be given several times
+        /// DNS name or address of the server; may be given several times. Names given replace the default ones
         #[arg(long = "name", value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
         names: Vec<String>,
     },
@@ -116,8 +117,9 @@ pub(in crate::cli) enum CaCommand {
         /// Folder
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
-        /// DNS name or address of the server; may be given several times
-        #[arg(long = "name", value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
+        /// DNS name or address of the server; may be given several times and replaces all [default: the names of the
+        /// present certificate]
+        #[arg(long = "name", value_name = "NAME")]
         names: Vec<String>,
     },
     /// Make a client certificate for gateway nodes on an outside cluster

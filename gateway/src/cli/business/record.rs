@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{BufWriter, Write},
     path::Path,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -40,6 +41,10 @@ const AUDIT: [Column; 6] = [
 
 /// Longest wait of one long poll, seconds.
 const POLL: u64 = 30;
+/// Pause before a failed poll is tried again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 pub(in crate::cli) async fn records(
     args: &RecordsArgs,
@@ -116,16 +121,38 @@ pub(in crate::cli) async fn events(
     global: &Global,
     out: &Out,
 ) -> Result<(), Failure> {
-    let api = Api::find(global)?;
+    follow(&Api::find(global)?, args, out, FIRST_PAUSE).await
+}
+
+/// Polls until so many were shown or the gateway refuses. Once it has answered, a poll that fails for another reason is
+/// tried again behind what was shown, with growing pauses.
+async fn follow(
+    api: &Api,
+    args: &EventsArgs,
+    out: &Out,
+    first_pause: Duration,
+) -> Result<(), Failure> {
     let mut after = args.after;
     let mut shown = 0;
+    let mut answered = false;
+    let mut pause = first_pause;
     loop {
         let query = [
             ("topics", args.topics.clone()),
             ("after", after.map(|after| after.to_string())),
             ("wait", Some(POLL.to_string())),
         ];
-        let page = api.get("events", &query).await?;
+        let page = match api.get("events", &query).await {
+            Ok(page) => page,
+            Err(failure) if answered && passes(&failure) => {
+                eprintln!("{failure}\nasking again in {} s", pause.as_secs());
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        (answered, pause) = (true, first_pause);
         after = page.get("after").and_then(Value::as_i64).or(after);
         for event in page
             .get("events")
@@ -140,6 +167,11 @@ pub(in crate::cli) async fn events(
             }
         }
     }
+}
+
+/// Whether waiting may help: a refusal stays one, and so does a position that is gone.
+fn passes(failure: &Failure) -> bool {
+    matches!(failure.exit, Exit::Unreachable | Exit::Failed)
 }
 
 fn show(event: &Value, json: bool) -> String {
@@ -159,4 +191,91 @@ fn show(event: &Value, json: bool) -> String {
         text("device"),
         text("payload"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::cli::args::Output;
+
+    /// Answers one request a connection, in this order; nothing at all where the status is 0. Gives the request lines.
+    async fn gateway(
+        listener: TcpListener,
+        answers: &[(u16, &'static str)],
+    ) -> Result<Vec<String>, std::io::Error> {
+        let mut asked = Vec::new();
+        for (status, body) in answers {
+            let (mut socket, _) = listener.accept().await?;
+            let mut request = Vec::new();
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                let mut piece = [0; 1_024];
+                let read = socket.read(&mut piece).await?;
+                assert!(read > 0, "a whole request");
+                request.extend_from_slice(&piece[..read]);
+            }
+            let text = String::from_utf8_lossy(&request).into_owned();
+            asked.push(text.lines().next().unwrap_or_default().to_owned());
+            if *status > 0 {
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
+                socket.write_all(head.as_bytes()).await?;
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Follows a gateway that answers so.
+    async fn follows(answers: &[(u16, &'static str)]) -> (Exit, Vec<String>) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let global = Global {
+            output: Output::Json,
+            api: Some(format!("http://{}", listener.local_addr().unwrap())),
+            token: Some("sk_test".to_owned()),
+            data: None,
+            yes: false,
+        };
+        let api = Api::find(&global).unwrap();
+        let args = EventsArgs {
+            topics: None,
+            after: None,
+            count: None,
+        };
+        let out = Out::new(Output::Json);
+        let following = follow(&api, &args, &out, Duration::ZERO);
+        let (ended, asked) = tokio::join!(following, gateway(listener, answers));
+        (ended.unwrap_err().exit, asked.unwrap())
+    }
+
+    #[tokio::test]
+    async fn following_goes_on_behind_the_last_position_until_it_is_refused() {
+        let (exit, asked) = follows(&[
+            (200, r#"{"after":7,"events":[]}"#),
+            (503, "{}"),
+            (0, ""),
+            (200, r#"{"after":9,"events":[]}"#),
+            (401, "{}"),
+        ])
+        .await;
+        assert_eq!(exit, Exit::Refused);
+        assert!(!asked[0].contains("after="), "{asked:?}");
+        for again in &asked[1..4] {
+            assert!(again.contains("after=7"), "{asked:?}");
+        }
+        assert!(asked[4].contains("after=9"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_never_answered_is_told_at_once_and_a_position_that_is_gone_too() {
+        assert_eq!(follows(&[(0, "")]).await.0, Exit::Unreachable);
+        let gone = [(200, r#"{"after":7,"events":[]}"#), (410, "{}")];
+        assert_eq!(follows(&gone).await.0, Exit::NotFound);
+    }
 }
