@@ -88,7 +88,8 @@ pub(super) fn kind(config: &StoreConfig) -> Result<Kind, StoreError> {
         let pages = max_pages(config);
         let options = options.pragma("max_page_count", pages.to_string());
         let file = options.get_filename().to_owned();
-        if file.as_os_str().is_empty() || file.to_string_lossy().contains(":memory:") {
+        let name = file.to_string_lossy();
+        if name.is_empty() || name.contains(":memory:") || name.starts_with("file:") {
             return Err(invalid(&"a database in memory keeps nothing"));
         }
         keep_private(&file);
