@@ -87,6 +87,7 @@ fn the_expected_pages_are_there() {
         "CONTRIBUTING.md",
         "LICENSE",
         "docs/dependencies.md",
+        "docs/edge.md",
         "docs/operations.md",
         "docs/threats.md",
         "docs/protocol.md",

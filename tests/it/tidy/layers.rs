@@ -91,10 +91,15 @@ fn heads(rest: &str) -> Vec<String> {
     heads
 }
 
-fn rooms() -> BTreeSet<String> {
-    let src = root().join("gateway/src");
-    fs::read_dir(&src)
-        .expect("gateway/src")
+/// Packages whose rooms have a table: heading, folder.
+const HOUSES: [(&str, &str); 2] = [
+    ("## Rooms of the gateway", "gateway/src"),
+    ("## Rooms of the edge box", "edge-agent/src"),
+];
+
+fn rooms(house: &str) -> BTreeSet<String> {
+    fs::read_dir(root().join(house))
+        .expect("a folder of sources")
         .map(|e| e.expect("an entry").path())
         .filter(|p| p.is_dir() || p.extension().is_some_and(|x| x == "rs"))
         .filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned()))
@@ -102,10 +107,11 @@ fn rooms() -> BTreeSet<String> {
         .collect()
 }
 
-fn room_of(path: &Path) -> String {
+fn room_of(path: &Path, house: &str) -> String {
     let shown = shown(path);
-    let rest = shown.strip_prefix("gateway/src/").unwrap_or(&shown);
-    rest.split('/')
+    let rest = shown.strip_prefix(house).unwrap_or(&shown);
+    rest.trim_start_matches('/')
+        .split('/')
         .next()
         .unwrap_or(rest)
         .trim_end_matches(".rs")
@@ -114,17 +120,23 @@ fn room_of(path: &Path) -> String {
 
 #[test]
 fn rooms_use_each_other_only_along_the_arrows() {
-    let arrows = table("## Rooms of the gateway");
-    let rooms = rooms();
+    for (heading, house) in HOUSES {
+        check_house(heading, house);
+    }
+}
+
+fn check_house(heading: &str, house: &str) {
+    let arrows = table(heading);
+    let rooms = rooms(house);
     let listed: BTreeSet<String> = arrows.keys().cloned().collect();
     assert_eq!(
         rooms, listed,
-        "rooms in gateway/src (left) and in ARCHITECTURE.md (right)"
+        "rooms in {house} (left) and in ARCHITECTURE.md (right)"
     );
 
     let mut wrong = Vec::new();
-    for path in files(&root().join("gateway/src"), &["rs"]) {
-        let room = room_of(&path);
+    for path in files(&root().join(house), &["rs"]) {
+        let room = room_of(&path, house);
         if is_test_file(&path) || room == "lib" || room == "main" {
             continue;
         }
@@ -154,7 +166,7 @@ fn rooms_use_each_other_only_along_the_arrows() {
 fn only_the_store_speaks_sql() {
     let mut wrong = Vec::new();
     for path in files(&root().join("gateway/src"), &["rs"]) {
-        if is_test_file(&path) || room_of(&path) == "store" {
+        if is_test_file(&path) || room_of(&path, "gateway/src") == "store" {
             continue;
         }
         let text = production(&fs::read_to_string(&path).expect("readable source"));
