@@ -133,15 +133,11 @@ impl Agent {
         let no_streams: Option<Arc<dyn Streams>> = None;
         let (streams, connection) = watch::channel(no_streams);
         let assignment = control::Assignment::load(&parts.queue).await?;
-        let way = |port: &Arc<dyn Port>| match port.way() {
-            LinkKind::Uart => Ways::UART,
-            _ => Ways::BLE,
-        };
         let (introduction, introduced) = watch::channel(Introduction {
             run: rand::random(),
             key: sealgate_codec::link::public_key(&parts.secret),
             assignment: assignment.version,
-            ways: Ways(parts.ports.iter().map(way).fold(0, |a, b| a | b)),
+            ways: ways(&parts.ports),
         });
         let carrier = Uplink {
             gateway: parts.gateway.clone(),
@@ -407,4 +403,12 @@ impl Agent {
             tracing::warn!("the queue is still in use");
         }
     }
+}
+
+fn ways(ports: &[Arc<dyn Port>]) -> Ways {
+    let way = |port: &Arc<dyn Port>| match port.way() {
+        LinkKind::Uart => Ways::UART,
+        _ => Ways::BLE,
+    };
+    Ways(ports.iter().map(way).fold(0, |all, way| all | way))
 }

@@ -170,3 +170,73 @@ async fn write_all(
     }
     "closed here"
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// The far end of a pseudo-terminal, and the path of the near one.
+    fn terminal() -> (SerialStream, String) {
+        let (far, near) = SerialStream::pair().unwrap();
+        let path = near.name().expect("a pseudo-terminal has a path");
+        (far, path)
+    }
+
+    #[tokio::test]
+    async fn every_byte_passes_both_ways_and_a_hang_up_ends_the_connection() {
+        let (mut far, path) = terminal();
+        let line = SerialLine::new(&path, 115_200);
+        let mut near = line
+            .connect(Address::Line(path.as_str().into()))
+            .await
+            .unwrap();
+        assert_eq!(near.framing, Framing::Uart);
+        let all: Vec<u8> = (0..=255).collect();
+        near.outgoing.send(all.clone()).await.unwrap();
+        let mut there = vec![0; 256];
+        timeout(PATIENCE, far.read_exact(&mut there))
+            .await
+            .expect("in time")
+            .unwrap();
+        assert_eq!(there, all);
+        far.write_all(&all).await.unwrap();
+        let mut here = Vec::new();
+        while here.len() < 256 {
+            let piece = timeout(PATIENCE, near.incoming.recv()).await;
+            here.extend(piece.expect("in time").expect("a piece"));
+        }
+        assert_eq!(here, all);
+        drop(far);
+        let end = timeout(PATIENCE, near.incoming.recv()).await;
+        assert_eq!(end.expect("in time"), None);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_not_there_is_said_once_and_cannot_be_opened() {
+        let line = Arc::new(SerialLine::new("/nowhere/tty", 9_600));
+        let address = Address::Line("/nowhere/tty".into());
+        let error = line.connect(address.clone()).await.unwrap_err();
+        assert!(error.to_string().contains("/nowhere/tty"), "{error}");
+        let other = Address::Ble([1; 6]);
+        assert!(matches!(
+            line.connect(other).await,
+            Err(PortError::NoSuch(_))
+        ));
+        let (tell, mut events) = mpsc::channel(8);
+        let running = tasks::spawn("port", line.run(tell));
+        assert!(matches!(
+            timeout(PATIENCE, events.recv()).await,
+            Ok(Some(PortEvent::Down { .. }))
+        ));
+        assert!(matches!(
+            timeout(PATIENCE, events.recv()).await,
+            Ok(Some(PortEvent::Line { present: false, .. }))
+        ));
+        drop(events);
+        timeout(PATIENCE, running).await.expect("it ends").unwrap();
+    }
+}

@@ -9,6 +9,7 @@
 //! - An I/O error fails the whole batch: nobody is told "received", seals send again.
 //! - Numbers of messages and of links rise for ever, through restarts and power cuts.
 
+mod file;
 mod memory;
 mod sqlite;
 mod store;

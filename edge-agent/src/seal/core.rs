@@ -16,13 +16,14 @@ use sealgate_codec::{
     edge::{LinkState, PassResult, SealFrame, SealOpen},
     link::{
         BoxLink, BoxSetup, CloseCode, CloseReason, Framing, Link as _, LinkEvent, Millis, Received,
-        SendError,
     },
     message::{ErrMsg, MAX_MESSAGE},
     record::LinkKind,
 };
 
 use crate::queue::Queued;
+
+use super::live::{Live, is_evidence};
 
 /// Messages and bytes sent to the gateway and not stored by it, at most.
 const WINDOW: (usize, usize) = (256, 256 * 1024);
@@ -69,23 +70,6 @@ pub enum Appended {
     Done,
     /// The queue is full, or failing.
     NoRoom,
-}
-
-struct Live {
-    machine: BoxLink,
-    ble: bool,
-    /// Something was said last.
-    busy: Millis,
-    /// HELLO of this link, until it went up.
-    hello: Option<Vec<u8>>,
-    /// HELLO of this link went up on the present or an earlier stream.
-    told: bool,
-    /// RECEIVED that found no room in the link.
-    received: Option<Received>,
-    /// Sent through the link, not delivered: the machine's number -> the gateway's.
-    under_way: HashMap<u32, u32>,
-    /// From the gateway, waiting for room.
-    waiting: VecDeque<(u32, Vec<u8>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -506,43 +490,4 @@ impl SealCore {
             self.out.push_back(Output::Up(SealFrame::Link(self.state)));
         }
     }
-}
-
-impl Live {
-    /// Gives the machine what waits for it, as far as it has room.
-    fn feed(&mut self, now: Millis, out: &mut VecDeque<Output>) {
-        if let Some(received) = self.received
-            && self.machine.received(received, now).is_ok()
-        {
-            self.received = None;
-        }
-        while let Some((n, message)) = self.waiting.front() {
-            let n = *n;
-            let result = match self.machine.send(message, now) {
-                Ok(id) => {
-                    self.under_way.insert(id, n);
-                    None
-                }
-                Err(SendError::Full) => return,
-                Err(SendError::Restricted) => Some(PassResult::Restricted),
-                Err(SendError::NotOpen | SendError::Length(_)) => Some(PassResult::NoLink),
-            };
-            self.waiting.pop_front();
-            if let Some(result) = result {
-                out.push_back(Output::Up(SealFrame::Pass { n, result }));
-            }
-        }
-    }
-}
-
-/// What is kept until the gateway has it. The rest is worth nothing later.
-const fn is_evidence(kind: MessageType) -> bool {
-    matches!(
-        kind,
-        MessageType::Stamps
-            | MessageType::Event
-            | MessageType::CmdAck
-            | MessageType::OtaStat
-            | MessageType::FpProg
-    )
 }

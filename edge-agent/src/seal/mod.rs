@@ -7,6 +7,7 @@
 //! - A stream that does not move is ended and opened anew: everything in it is in the queue, or worth nothing later.
 
 mod core;
+mod live;
 #[cfg(test)]
 pub(crate) mod tests;
 
