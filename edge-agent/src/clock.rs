@@ -54,8 +54,9 @@ impl Clock {
     /// When this monotonic time comes, for timers.
     #[must_use]
     pub fn instant(&self, at: Millis) -> Instant {
-        let wait = std::time::Duration::from_millis(at.min(u64::from(u32::MAX)));
-        self.started + wait
+        // A timer for later than tomorrow is set anew until then; so no sum can overflow.
+        let tomorrow = self.monotonic().saturating_add(86_400_000);
+        self.started + std::time::Duration::from_millis(at.min(tomorrow))
     }
 
     /// Unix milliseconds.
@@ -84,6 +85,16 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn timers_are_right_after_a_hundred_days_too() {
+        let clock = Clock::starting_at(0);
+        tokio::time::advance(std::time::Duration::from_secs(100 * 86_400)).await;
+        let now = clock.monotonic();
+        let due = clock.instant(now + 5_000);
+        assert_eq!(due - clock.instant(now), std::time::Duration::from_secs(5));
+        assert!(clock.instant(Millis::MAX) > due);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_gateway_s_time_corrects_the_wall_clock_and_nothing_else() {

@@ -197,7 +197,6 @@ impl Agent {
             let due = self.director.deadline(self.link.is_up(), self.now());
             let due_at = self.clock.instant(due.unwrap_or(0));
             tokio::select! {
-                biased;
                 () = stop.cancelled() => break,
                 Some((dev, notice)) = self.notices.recv() => self.on_notice(dev, notice),
                 Some(event) = self.uplink.recv() => self.on_uplink(event).await,

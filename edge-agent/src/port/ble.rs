@@ -298,6 +298,10 @@ struct Hangup(Device);
 
 impl Drop for Hangup {
     fn drop(&mut self) {
+        if tokio::runtime::Handle::try_current().is_err() {
+            // The program ends, and BlueZ hangs up for it.
+            return;
+        }
         let device = self.0.clone();
         tasks::spawn("hang up", async move {
             // Gone already, or the daemon is: both are what is wanted.

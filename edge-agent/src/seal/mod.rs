@@ -205,8 +205,8 @@ impl SealActor {
             None => (None, None),
         };
         let down = self.stream.as_mut().map(|stream| &mut stream.down);
+        // No order among them: a seal that floods its link must not keep a lock from coming.
         tokio::select! {
-            biased;
             command = commands.recv(), if open => Turn::Command(command),
             changed = self.means.uplink.changed() => Turn::Uplink(changed.is_ok()),
             permit = reserve(outgoing) => match (permit, self.writes.pop_front()) {
