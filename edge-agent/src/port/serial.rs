@@ -179,16 +179,17 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// The far end of a pseudo-terminal, and the path of the near one.
-    fn terminal() -> (SerialStream, String) {
-        let (far, near) = SerialStream::pair().unwrap();
+    /// Both ends of a pseudo-terminal, and the path of the near one, which is only kept open.
+    fn terminal() -> (SerialStream, SerialStream, String) {
+        let (far, mut near) = SerialStream::pair().unwrap();
+        near.set_exclusive(false).unwrap();
         let path = near.name().expect("a pseudo-terminal has a path");
-        (far, path)
+        (far, near, path)
     }
 
     #[tokio::test]
     async fn every_byte_passes_both_ways_and_a_hang_up_ends_the_connection() {
-        let (mut far, path) = terminal();
+        let (mut far, _kept, path) = terminal();
         let line = SerialLine::new(&path, 115_200);
         let mut near = line
             .connect(Address::Line(path.as_str().into()))
