@@ -180,11 +180,13 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     /// Both ends of a pseudo-terminal, and the path of the near one, which is only kept open.
-    fn terminal() -> (SerialStream, SerialStream, String) {
+    fn terminal() -> (SerialStream, std::fs::File, String) {
         let (far, mut near) = SerialStream::pair().unwrap();
         near.set_exclusive(false).unwrap();
         let path = near.name().expect("a pseudo-terminal has a path");
-        (far, near, path)
+        // Without the lock that the other handle holds.
+        let kept = std::fs::File::open(&path).unwrap();
+        (far, kept, path)
     }
 
     #[tokio::test]

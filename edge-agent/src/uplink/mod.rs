@@ -247,6 +247,11 @@ impl Uplink {
         connection: &quinn::Connection,
     ) -> Result<(ControlStream, EdgeAck), (End, String)> {
         let broken = |error: ConnectionError| (end_of(&error), error.to_string());
+        // A stream only says that the connection is lost; the connection knows why.
+        let why = |stream: String| match connection.close_reason() {
+            Some(reason) => broken(reason),
+            None => (End::Lost, stream),
+        };
         let (send, recv) = connection.open_bi().await.map_err(broken)?;
         // A lock must not wait behind records.
         let _ = send.set_priority(1);
@@ -260,14 +265,10 @@ impl Uplink {
         control
             .say(Control::Hello(hello(introduction, queue)), None)
             .await
-            .map_err(|why| (End::Lost, why))?;
+            .map_err(why)?;
         let answer = match timeout(PATIENCE, control.frames.next()).await {
             Ok(Ok(frame)) => frame,
-            Ok(Err(_)) if connection.close_reason().is_some() => {
-                let reason = connection.close_reason().expect("just seen");
-                return Err(broken(reason));
-            }
-            Ok(Err(end)) => return Err((End::Lost, end.to_string())),
+            Ok(Err(end)) => return Err(why(end.to_string())),
             Err(_) => return Err((End::Lost, "no answer to HELLO".to_owned())),
         };
         match ControlFrame::decode(&answer).map(|frame| frame.control) {
