@@ -316,7 +316,8 @@ impl Director {
                 let rank = place.rank(connected)?;
                 let urgent = rank == 0 && !place.refused;
                 let put_off = now < place.not_before && !(urgent && place.failures < 3);
-                (!put_off && !(full && rank == 3)).then_some((rank, place.not_before, place))
+                let held = full && rank == 3;
+                (!(put_off || held)).then_some((rank, place.not_before, place))
             })
             .min_by_key(|(rank, since, _)| (*rank, *since))?;
         let place = best.2;

@@ -130,8 +130,7 @@ impl Agent {
         let (port_events, events) = mpsc::channel(EVENTS);
         let (tell, uplink) = mpsc::channel(CONTROLS);
         let (say, says) = mpsc::channel(CONTROLS);
-        let no_streams: Option<Arc<dyn Streams>> = None;
-        let (streams, connection) = watch::channel(no_streams);
+        let (streams, connection) = watch::channel::<Option<Arc<dyn Streams>>>(None);
         let assignment = control::Assignment::load(&parts.queue).await?;
         let (introduction, introduced) = watch::channel(Introduction {
             run: rand::random(),

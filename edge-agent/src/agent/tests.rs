@@ -21,7 +21,7 @@ use crate::{
         loopback::{FarEnd, Loopback},
     },
     seal::tests::{BOX, DEV, NOW, SEAL, hello, keys, log_ack, stamps, ticket},
-    uplink::testing::{PATIENCE, Peer, Pki, Session},
+    uplink::testing::{PATIENCE, Peer, Pki, SealPeer, Session},
 };
 
 const ADVERT: [u8; 32] = [0xad; 32];
@@ -180,6 +180,21 @@ fn is_received(event: &LinkEvent) -> bool {
     *event == LinkEvent::Received(Received { epoch: 1, upto: 4 })
 }
 
+/// HELLO, then the batch; its number.
+async fn first_batch(seal: &mut SealPeer) -> u64 {
+    let mut said = Vec::new();
+    loop {
+        if let SealFrame::Msg { pos, term, message } = seal.hear().await {
+            assert_eq!(term, 1);
+            said.push(Frame::peek(&message).unwrap().0);
+            if pos > 0 {
+                assert_eq!(said, [MessageType::Hello, MessageType::Stamps]);
+                return pos;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn from_the_advertisement_to_the_acknowledged_record() {
     let dir = tempfile::tempdir().unwrap();
@@ -196,17 +211,7 @@ async fn from_the_advertisement_to_the_acknowledged_record() {
     let (mut seal, open) = session.seal().await;
     assert_eq!(open.dev, DEV);
     seal.say(SealFrame::Accept { stored: 0 }).await;
-    let mut said = Vec::new();
-    let pos = loop {
-        if let SealFrame::Msg { pos, term, message } = seal.hear().await {
-            assert_eq!(term, 1);
-            said.push(Frame::peek(&message).unwrap().0);
-            if pos > 0 {
-                break pos;
-            }
-        }
-    };
-    assert_eq!(said, [MessageType::Hello, MessageType::Stamps]);
+    let pos = first_batch(&mut seal).await;
     rig.seal_hears(is_received).await;
     assert_eq!(rig.report().await.queue.messages, 1, "until it is stored");
     let send = SealFrame::Send {
@@ -334,7 +339,30 @@ async fn the_gateway_s_orders_are_done_or_answered_by_why_not() {
     rig.seal_hears(|e| matches!(e, LinkEvent::Opened { .. }))
         .await;
 
-    // A scan tells of strangers only, and says when it is over.
+    // Removed: no seal is the box's any more, and the next HELLO says so.
+    let removed = Control::Drain {
+        reason: DrainReason::Removed,
+        within: 1,
+    };
+    session.say(removed).await;
+    let (_session, hello) = peer.connect().await;
+    assert_eq!(hello.assignment, 0);
+    assert!(rig.report().await.seals.is_empty());
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_scan_tells_of_strangers_only_and_says_when_it_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = Pki::new();
+    let peer = Peer::new(&pki);
+    let rig = start(dir.path(), peer.gateway(), pki.identity()).await;
+    let (mut session, _) = peer.connect().await;
+    let known = Assigned {
+        ticket: None,
+        ..assigned()
+    };
+    assert_eq!(session.order(assign(1, vec![known])).await, None);
     assert_eq!(
         session.order(Control::Scan(Scan { seconds: 1 })).await,
         None
@@ -366,15 +394,5 @@ async fn the_gateway_s_orders_are_done_or_answered_by_why_not() {
     session
         .hear_that(|f| matches!(f.control, Control::Status(_)).then_some(()))
         .await;
-
-    // Removed: no seal is the box's any more, and the next HELLO says so.
-    let removed = Control::Drain {
-        reason: DrainReason::Removed,
-        within: 1,
-    };
-    session.say(removed).await;
-    let (_session, hello) = peer.connect().await;
-    assert_eq!(hello.assignment, 0);
-    assert!(rig.report().await.seals.is_empty());
     rig.end().await;
 }

@@ -658,6 +658,18 @@ impl Ledger {
         }
     }
 
+    /// Every record made is at the gateway once and unchanged, and nobody keeps any.
+    fn close(&self, rig: &mut Rig, seed: u64) {
+        assert!(self.made > 1_000, "{}", self.made);
+        let stored: Vec<u32> = self.stored.keys().copied().collect();
+        assert_eq!(stored, (1..=self.made).collect::<Vec<_>>(), "seed {seed}");
+        for (seq, bytes) in &self.stored {
+            assert_eq!(bytes, &entry(*seq).bytes.to_vec());
+        }
+        assert_eq!(self.freed, self.made, "the seal's memory is free");
+        assert_eq!(rig.store.state(1).messages, 0, "and so is the box's");
+    }
+
     fn hear(&mut self, rig: &mut Rig) {
         for event in std::mem::take(&mut rig.seal_said) {
             match event {
@@ -732,12 +744,5 @@ fn a_virtual_day_of_power_cuts_outages_and_loss_loses_and_doubles_nothing() {
         }
         ledger.hear(&mut rig);
     }
-    assert!(ledger.made > 1_000, "{}", ledger.made);
-    let stored: Vec<u32> = ledger.stored.keys().copied().collect();
-    assert_eq!(stored, (1..=ledger.made).collect::<Vec<_>>(), "seed {seed}");
-    for (seq, bytes) in &ledger.stored {
-        assert_eq!(bytes, &entry(*seq).bytes.to_vec());
-    }
-    assert_eq!(ledger.freed, ledger.made, "the seal's memory is free");
-    assert_eq!(rig.store.state(1).messages, 0, "and so is the box's");
+    ledger.close(&mut rig, seed);
 }
