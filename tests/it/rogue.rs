@@ -15,7 +15,7 @@ use sealgate_simulators::net::SealHandle;
 use sealgate_tests::{
     database::Database,
     raw::RawSeal,
-    wait::patiently,
+    wait::{patiently, until},
     world::{World, press},
 };
 
@@ -60,7 +60,13 @@ impl Scene {
         let name = self.world.material.id(ROGUE);
         self.world.deliver(name).await;
         let mut raw = self.greeted().await;
-        let path = format!("devices/{name}/bind");
+        // The API knows of a session a moment after the session does.
+        let device = format!("devices/{name}");
+        until("connected", || async {
+            (self.world.api.get(&device).await["connected"] == true).then_some(())
+        })
+        .await;
+        let path = format!("{device}/bind");
         let order = self.world.api.post(&path, serde_json::json!({})).await;
         let (mid, signed) = loop {
             let down = raw.message().await.expect("a command");
