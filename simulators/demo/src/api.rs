@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 /// How long a gateway may be away.
-const AWAY: Duration = Duration::from_secs(60);
+const AWAY: Duration = Duration::from_secs(90);
 
 /// One token at one gateway.
 #[derive(Debug, Clone)]
@@ -129,7 +129,7 @@ impl Api {
                 Err(error) => Err(error),
             };
             match answer {
-                Ok((status, _)) if transient(status) && !until.is_past() => {}
+                Ok((status, text)) if transient(status, &text) && !until.is_past() => {}
                 Ok((status, text)) => {
                     let value = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
                     return Ok((status, value));
@@ -144,11 +144,12 @@ impl Api {
     }
 }
 
-fn transient(status: StatusCode) -> bool {
+/// A gateway killed in the middle of a request leaves its key taken for a minute: then it is done, once.
+fn transient(status: StatusCode, text: &str) -> bool {
     matches!(
         status,
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY
-    )
+    ) || (status == StatusCode::CONFLICT && text.contains("\"request_in_flight\""))
 }
 
 /// Deadlines by the runtime's clock.
