@@ -30,6 +30,7 @@ pub mod cbor;
 pub mod chain;
 pub mod cose;
 pub mod edge;
+mod envelope;
 mod error;
 mod id;
 pub mod link;

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     DecodeError, Direction, ErrorCode,
     cbor::{Map, Reader, Writer},
+    envelope,
     message::Answers,
 };
 
@@ -252,15 +253,8 @@ impl ControlFrame {
     /// The bytes, without the stream's length.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::with_capacity(160);
-        w.array(if self.re.is_some() { 4 } else { 3 })
-            .uint(self.control.kind().number())
-            .uint(self.mid);
-        self.control.write(&mut w);
-        if let Some(re) = self.re {
-            w.uint(re);
-        }
-        w.into_bytes()
+        let number = self.control.kind().number();
+        envelope::encode(number, (self.mid, self.re), 160, |w| self.control.write(w))
     }
 
     /// Reads one message.
@@ -277,21 +271,14 @@ impl ControlFrame {
     /// As [`ControlFrame::decode`].
     pub fn decode_counting(bytes: &[u8]) -> Result<(Self, u32), DecodeError> {
         let mut r = Reader::unsigned(bytes, MAX_CONTROL)?;
-        let length = r.array_in(3..=4, "items of a message")?;
-        let number = r.u64()?;
-        let kind = u8::try_from(number)
-            .ok()
-            .and_then(ControlType::from_number)
-            .ok_or(DecodeError::UnknownType(number))?;
-        if bytes.len() > kind.cap() {
-            return Err(DecodeError::TooLarge {
-                len: bytes.len(),
-                cap: kind.cap(),
-            });
-        }
-        let mid = r.u16()?;
+        let (answers, kind, mid) = envelope::head(
+            &mut r,
+            bytes.len(),
+            ControlType::from_number,
+            ControlType::cap,
+        )?;
         let control = Control::read(kind, &mut r)?;
-        let re = if length == 4 { Some(r.u16()?) } else { None };
+        let re = if answers { Some(r.u16()?) } else { None };
         match (kind.answers(), re) {
             (Answers::Always, None) => Err(DecodeError::Malformed("an answer to nothing")),
             (Answers::Never, Some(_)) => Err(DecodeError::Malformed("this type answers nothing")),

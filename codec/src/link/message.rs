@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::{
     DecodeError, ErrorCode,
     cbor::{Reader, Writer},
+    envelope,
     message::MAX_COSE,
 };
 
@@ -196,15 +197,8 @@ impl LinkFrame {
     /// The bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::with_capacity(64);
-        w.array(if self.re.is_some() { 4 } else { 3 })
-            .uint(self.message.kind().number())
-            .uint(self.mid);
-        self.message.write(&mut w);
-        if let Some(re) = self.re {
-            w.uint(re);
-        }
-        w.into_bytes()
+        let number = self.message.kind().number();
+        envelope::encode(number, (self.mid, self.re), 64, |w| self.message.write(w))
     }
 
     /// Reads one link message.
@@ -221,21 +215,10 @@ impl LinkFrame {
     /// As [`LinkFrame::decode`].
     pub fn decode_counting(bytes: &[u8]) -> Result<(Self, u32), DecodeError> {
         let mut r = Reader::unsigned(bytes, MAX_LINK_FRAME)?;
-        let length = r.array_in(3..=4, "items of a message")?;
-        let number = r.u64()?;
-        let kind = u8::try_from(number)
-            .ok()
-            .and_then(LinkType::from_number)
-            .ok_or(DecodeError::UnknownType(number))?;
-        if bytes.len() > kind.cap() {
-            return Err(DecodeError::TooLarge {
-                len: bytes.len(),
-                cap: kind.cap(),
-            });
-        }
-        let mid = r.u16()?;
+        let (answers, kind, mid) =
+            envelope::head(&mut r, bytes.len(), LinkType::from_number, LinkType::cap)?;
         let message = LinkMessage::read(kind, &mut r)?;
-        let re = if length == 4 { Some(r.u16()?) } else { None };
+        let re = if answers { Some(r.u16()?) } else { None };
         if kind.answers() != re.is_some() {
             return Err(DecodeError::Malformed(
                 "an answer to nothing, or to what has none",

@@ -24,6 +24,7 @@ pub use session::{Bye, ByeReason, HelloAck, LeaseDown, LeaseReq, Life};
 use crate::{
     DecodeError,
     cbor::{Reader, Writer},
+    envelope,
 };
 
 /// Longest message of any type.
@@ -300,15 +301,8 @@ impl Frame {
     /// The bytes. A value outside its range is written as it is; the receiver refuses it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::with_capacity(160);
-        w.array(if self.re.is_some() { 4 } else { 3 })
-            .uint(self.message.kind().number())
-            .uint(self.mid);
-        self.message.write(&mut w);
-        if let Some(re) = self.re {
-            w.uint(re);
-        }
-        w.into_bytes()
+        let number = self.message.kind().number();
+        envelope::encode(number, (self.mid, self.re), 160, |w| self.message.write(w))
     }
 
     /// Reads one message.
